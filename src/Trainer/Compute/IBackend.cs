@@ -1,0 +1,179 @@
+using Trainer.Optimization;
+
+namespace Trainer.Compute;
+
+/// <summary>
+/// The only door to a device: its memory, and the operations that a GPT-2 step needs, forward and backward side by side.
+/// </summary>
+/// <remarks>
+/// <para>Letters: B sequences in a batch, T tokens in a sequence, R = B·T rows, C channels, NH heads, HS = C / NH head size,
+/// V vocabulary, Vp padded vocabulary. Every tensor is row-major without gaps, <see cref="ElementType.Float32"/> unless noted.</para>
+/// <para>Rules that hold for all operations: gradients of parameters are added to (<c>+=</c>), gradients of activations are
+/// overwritten unless noted; shapes are checked once, at this boundary, and an <see cref="ArgumentException"/> names the operand that
+/// does not fit; results are bitwise the same for any number of threads; no operation allocates.</para>
+/// <para>An implementation is used by one thread at a time.</para>
+/// </remarks>
+public interface IBackend : IDisposable
+{
+    /// <summary>What this backend computes on, for people: <c>cpu, AVX-512, 2 threads</c>.</summary>
+    string Description { get; }
+
+    /// <summary>The bytes that may still be allocated before the machine runs short, as the system reports them now.</summary>
+    long AvailableBytes { get; }
+
+    /// <summary>The number of allocations not yet freed; 0 when everything was given back.</summary>
+    int LiveAllocations { get; }
+
+    /// <summary>Allocates zeroed device memory, aligned to at least 64 bytes.</summary>
+    /// <exception cref="OutOfMemoryException">The device has not that much memory left.</exception>
+    Tensor Allocate(ElementType type, Shape shape);
+
+    /// <summary>Frees what <see cref="Allocate"/> returned.</summary>
+    void Free(Tensor allocation);
+
+    /// <summary>Copies host values to the device. The counts must agree.</summary>
+    void Upload<T>(ReadOnlySpan<T> source, Tensor destination)
+        where T : unmanaged;
+
+    /// <summary>Copies device values to the host and waits for them. The counts must agree.</summary>
+    void Download<T>(Tensor source, Span<T> destination)
+        where T : unmanaged;
+
+    /// <summary>Sets every element to zero.</summary>
+    void Zero(Tensor tensor);
+
+    /// <summary>Token plus position embedding: <c>output[b,t] = tokenTable[tokens[b,t]] + positionTable[t]</c>.</summary>
+    /// <param name="output">(B, T, C), overwritten.</param>
+    /// <param name="tokens">(B, T) of <see cref="ElementType.Int32"/>, each in [0, Vp).</param>
+    /// <param name="tokenTable">(Vp, C).</param>
+    /// <param name="positionTable">(maximum T, C).</param>
+    void EmbeddingForward(Tensor output, Tensor tokens, Tensor tokenTable, Tensor positionTable);
+
+    /// <summary>Gradients of both embedding tables.</summary>
+    /// <param name="dTokenTable">(Vp, C), <c>+=</c>.</param>
+    /// <param name="dPositionTable">(maximum T, C), <c>+=</c>.</param>
+    /// <param name="dOutput">(B, T, C).</param>
+    /// <param name="tokens">(B, T) of <see cref="ElementType.Int32"/>.</param>
+    void EmbeddingBackward(Tensor dTokenTable, Tensor dPositionTable, Tensor dOutput, Tensor tokens);
+
+    /// <summary>Layer normalisation (Ba et al. 2016) over C: <c>output = (input - mean) * rstd * weight + bias</c>, epsilon 1e-5.</summary>
+    /// <param name="output">(R, C), overwritten.</param>
+    /// <param name="mean">(R), overwritten, kept for the backward pass.</param>
+    /// <param name="rstd">(R), overwritten: 1 / sqrt(variance + epsilon).</param>
+    /// <param name="input">(R, C).</param>
+    /// <param name="weight">(C).</param>
+    /// <param name="bias">(C).</param>
+    void LayerNormForward(Tensor output, Tensor mean, Tensor rstd, Tensor input, Tensor weight, Tensor bias);
+
+    /// <summary>Residual add and layer normalisation in one pass: <c>sum = residual + branch; output = LayerNorm(sum)</c>.</summary>
+    /// <param name="sum">(R, C), overwritten: the new residual stream.</param>
+    /// <param name="output">(R, C), overwritten.</param>
+    /// <param name="mean">(R), overwritten.</param>
+    /// <param name="rstd">(R), overwritten.</param>
+    /// <param name="residual">(R, C): the residual stream so far.</param>
+    /// <param name="branch">(R, C): what the last sublayer adds to it.</param>
+    /// <param name="weight">(C).</param>
+    /// <param name="bias">(C).</param>
+    void ResidualLayerNormForward(Tensor sum, Tensor output, Tensor mean, Tensor rstd, Tensor residual, Tensor branch, Tensor weight, Tensor bias);
+
+    /// <summary>Gradients of a layer normalisation.</summary>
+    /// <param name="dInput">(R, C), <c>+=</c>: the gradient of the residual stream, into which every branch adds.</param>
+    /// <param name="dWeight">(C), <c>+=</c>.</param>
+    /// <param name="dBias">(C), <c>+=</c>.</param>
+    /// <param name="dOutput">(R, C).</param>
+    /// <param name="input">(R, C): the input of the forward pass.</param>
+    /// <param name="weight">(C).</param>
+    /// <param name="mean">(R) of the forward pass.</param>
+    /// <param name="rstd">(R) of the forward pass.</param>
+    void LayerNormBackward(Tensor dInput, Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, Tensor weight, Tensor mean, Tensor rstd);
+
+    /// <summary>
+    /// A linear layer, <c>output = input · weightᵀ + bias</c>, and with <paramref name="preActivation"/> the tanh GELU of it:
+    /// <c>preActivation = input · weightᵀ + bias; output = GELU(preActivation)</c>. GELU(x) = x/2 · (1 + tanh(√(2/π)(x + 0.044715 x³)))
+    /// (Hendrycks and Gimpel 2016).
+    /// </summary>
+    /// <param name="output">(R, N), overwritten.</param>
+    /// <param name="input">(R, K).</param>
+    /// <param name="weight">(N, K).</param>
+    /// <param name="bias">(N), or none.</param>
+    /// <param name="preActivation">(R, N), overwritten and kept for the backward pass; or none for a plain linear layer.</param>
+    void LinearForward(Tensor output, Tensor input, Tensor weight, Tensor bias = default, Tensor preActivation = default);
+
+    /// <summary>
+    /// The gradient of a linear layer's input, <c>dInput = dOutput · weight</c>, and with <paramref name="preActivation"/> the
+    /// gradient before the GELU that made that input: <c>dInput = (dOutput · weight) ∘ GELU'(preActivation)</c>.
+    /// </summary>
+    /// <param name="dInput">(R, K), overwritten.</param>
+    /// <param name="dOutput">(R, N).</param>
+    /// <param name="weight">(N, K).</param>
+    /// <param name="preActivation">(R, K): what the GELU saw in the forward pass, or none.</param>
+    void LinearBackwardInput(Tensor dInput, Tensor dOutput, Tensor weight, Tensor preActivation = default);
+
+    /// <summary>The gradients of a linear layer's parameters: <c>dWeight += dOutputᵀ · input; dBias += column sums of dOutput</c>.</summary>
+    /// <param name="dWeight">(N, K), <c>+=</c>.</param>
+    /// <param name="dBias">(N), <c>+=</c>, or none.</param>
+    /// <param name="dOutput">(R, N).</param>
+    /// <param name="input">(R, K).</param>
+    void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input);
+
+    /// <summary>Causal self-attention, softmax(Q Kᵀ / √HS) V per head (Vaswani et al. 2017), without keeping the T x T scores.</summary>
+    /// <param name="output">(B, T, C), overwritten.</param>
+    /// <param name="logSumExp">(B, NH, T), overwritten: the logarithm of each softmax's denominator, kept for the backward pass.</param>
+    /// <param name="qkv">(B, T, 3C): queries, keys, values, each NH heads of HS.</param>
+    void AttentionForward(Tensor output, Tensor logSumExp, Tensor qkv);
+
+    /// <summary>The gradient of causal self-attention; the scores are computed again from <paramref name="logSumExp"/> (Dao et al. 2022).</summary>
+    /// <param name="dQkv">(B, T, 3C), overwritten.</param>
+    /// <param name="dOutput">(B, T, C).</param>
+    /// <param name="output">(B, T, C) of the forward pass.</param>
+    /// <param name="logSumExp">(B, NH, T) of the forward pass.</param>
+    /// <param name="qkv">(B, T, 3C) of the forward pass.</param>
+    void AttentionBackward(Tensor dQkv, Tensor dOutput, Tensor output, Tensor logSumExp, Tensor qkv);
+
+    /// <summary>
+    /// Softmax and cross-entropy in one pass: <c>losses[r] = -log softmax(logits[r])[targets[r]]</c> over the first
+    /// <paramref name="vocabulary"/> columns, and with a non-zero <paramref name="gradientScale"/> the logits are replaced in place by
+    /// <c>gradientScale · (softmax(logits) - onehot(target))</c>, padded columns by 0.
+    /// </summary>
+    /// <param name="logits">(R, Vp).</param>
+    /// <param name="losses">(R), overwritten.</param>
+    /// <param name="targets">(R) of <see cref="ElementType.Int32"/>, each in [0, vocabulary).</param>
+    /// <param name="vocabulary">V, at most Vp.</param>
+    /// <param name="gradientScale">What the gradient is multiplied by: 1 / (R · micro-batches) for a mean loss; 0 leaves the logits as they are.</param>
+    void SoftmaxCrossEntropy(Tensor logits, Tensor losses, Tensor targets, int vocabulary, float gradientScale);
+
+    /// <summary>The mean of a vector, accumulated in double precision.</summary>
+    double Mean(Tensor values);
+
+    /// <summary>
+    /// The sum of squares of each segment, accumulated in double precision and in an order that depends on nothing but the lengths.
+    /// </summary>
+    /// <param name="values">One allocation holding all segments, parameters or their gradients.</param>
+    /// <param name="segments">Which elements belong together.</param>
+    /// <param name="sums">One sum for each segment, overwritten. A non-finite element makes its sum non-finite.</param>
+    void SumOfSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums);
+
+    /// <summary>
+    /// One Adam step (Kingma and Ba 2015) over every parameter in one pass over memory, with two factors per segment that express
+    /// every rule of weight decay and weight norm control:
+    /// <code>
+    /// g = gradientScale · gradients + L2 · w
+    /// m = β₁ m + (1 - β₁) g;   v = β₂ v + (1 - β₂) g²
+    /// u = (m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + ε)
+    /// w = (ShrinkBefore · w - learningRate · u) · ShrinkAfter
+    /// </code>
+    /// The pass also gives the sum of squares of the new weights of each segment, so that no norm needs a pass of its own.
+    /// </summary>
+    /// <param name="weights">All parameters, updated in place.</param>
+    /// <param name="gradients">Their gradients, as long.</param>
+    /// <param name="firstMoment">m, updated in place.</param>
+    /// <param name="secondMoment">v, updated in place.</param>
+    /// <param name="updates">The segments, in ascending order without overlap, with their factors.</param>
+    /// <param name="step">The scalars of this step.</param>
+    /// <param name="sumsOfSquares">Σ w² of each segment's new weights, overwritten.</param>
+    void AdamUpdate(Tensor weights, Tensor gradients, Tensor firstMoment, Tensor secondMoment,
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares);
+
+    /// <summary>Multiplies each segment by its factor; a factor of exactly 1 costs nothing.</summary>
+    void Scale(Tensor values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors);
+}
