@@ -1,0 +1,126 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Trainer.Training;
+
+/// <content>Where settings come from, and the JSON they are recorded in.</content>
+public sealed partial record TrainingSettings
+{
+    /// <summary>
+    /// The key of a recorded configuration under which versions stand. They are no settings, so a recorded configuration is also a
+    /// configuration file for the next run.
+    /// </summary>
+    public const string VersionsKey = "versions";
+
+    /// <summary>The file in a run directory that records its settings.</summary>
+    public const string RecordedFile = "config.json";
+
+    private static readonly JsonDocumentOptions Lenient = new() { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip };
+
+    /// <summary>
+    /// The settings that a command line asks for. Later sources win: the defaults, the recorded configuration of a run that is resumed,
+    /// the configuration file, the command line.
+    /// </summary>
+    /// <param name="configFile">The file of <c>--config</c>, if there is one.</param>
+    /// <param name="commandLine">The values given for each option; none for a switch without a value.</param>
+    /// <returns>Checked settings (<see cref="Validate"/>).</returns>
+    /// <exception cref="RequestException">A file cannot be read, or a key, type or value is wrong.</exception>
+    public static TrainingSettings Load(string? configFile, IReadOnlyDictionary<TrainingOption, IReadOnlyList<string>> commandLine)
+    {
+        ArgumentNullException.ThrowIfNull(commandLine);
+
+        void Apply(TrainingSettings target)
+        {
+            if (configFile is not null)
+                target.ApplyFile(configFile);
+            foreach ((TrainingOption option, IReadOnlyList<string> values) in commandLine)
+                option.SetFromText(target, values);
+        }
+
+        var settings = new TrainingSettings();
+        Apply(settings);
+        if (settings is { Resume: true, Run: { } run })
+        {
+            settings = new TrainingSettings();
+            settings.ApplyFile(Path.Combine(run, RecordedFile));
+            Apply(settings);
+        }
+
+        settings.Validate();
+        return settings;
+    }
+
+    /// <summary>The settings of a configuration file; what it does not mention has its default.</summary>
+    /// <exception cref="RequestException">The file cannot be read, is not JSON, or a key, type or value is wrong.</exception>
+    public static TrainingSettings FromFile(string path)
+    {
+        var settings = new TrainingSettings();
+        settings.ApplyFile(path);
+        settings.Validate();
+        return settings;
+    }
+
+    /// <summary>Writes the members of a JSON object: every recorded setting that has a value, under its key.</summary>
+    /// <param name="writer">Stands inside an object.</param>
+    public void WriteTo(Utf8JsonWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        foreach (TrainingOption option in TrainingOption.All.Where(option => option.IsRecorded))
+            option.WriteTo(writer, this);
+    }
+
+    /// <summary>The settings as a configuration file.</summary>
+    public string ToJson()
+    {
+        using var stream = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
+        {
+            writer.WriteStartObject();
+            WriteTo(writer);
+            writer.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(stream.ToArray());
+    }
+
+    private void ApplyFile(string path)
+    {
+        byte[] json;
+        try
+        {
+            json = File.ReadAllBytes(path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new RequestException($"cannot read the configuration {path}: {exception.Message}", exception);
+        }
+
+        try
+        {
+            // Saved by an editor of another system, the file may begin with a byte order mark, which JSON does not allow.
+            ReadOnlyMemory<byte> content = json.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? json.AsMemory(Encoding.UTF8.Preamble.Length) : json;
+            using var document = JsonDocument.Parse(content, Lenient);
+            Apply(document.RootElement, path);
+        }
+        catch (JsonException exception)
+        {
+            throw new RequestException($"{path} is not valid JSON: line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}: {exception.Message}", exception);
+        }
+    }
+
+    private void Apply(JsonElement root, string path)
+    {
+        if (root.ValueKind != JsonValueKind.Object)
+            throw new RequestException($"{path} must hold one JSON object with the options of 'trainer train' in camelCase, but holds {root.ValueKind}.");
+        foreach (JsonProperty member in root.EnumerateObject())
+        {
+            if (member.Name == VersionsKey)
+                continue;
+            TrainingOption option = TrainingOption.All.FirstOrDefault(option => option.Key == member.Name)
+                ?? throw new RequestException(
+                    $"{path}: there is no setting '{member.Name}'{NearestName.Suggestion(member.Name, TrainingOption.All.Select(known => known.Key))}\n"
+                    + "The settings are the options of 'trainer train' in camelCase; 'trainer train --help' lists them.");
+            option.SetFromJson(this, member.Value, path);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+using System.Globalization;
+using Trainer.Model;
+
+namespace Trainer.Training;
+
+/// <content>Checks, and what stands for a setting that is not given.</content>
+public sealed partial record TrainingSettings
+{
+    /// <summary>The strengths of <see cref="DecayGroup"/>: name patterns with <c>*</c> and <c>?</c>, and the strength of each.</summary>
+    /// <exception cref="RequestException">One has no pattern, or no number that is at least 0.</exception>
+    public IReadOnlyList<(string Pattern, double Strength)> DecayGroups() => [.. DecayGroup.Select(ParseDecayGroup)];
+
+    /// <summary>Checks every value, and the values that must go together.</summary>
+    /// <exception cref="RequestException">The message names the option.</exception>
+    public void Validate()
+    {
+        foreach (TrainingOption option in TrainingOption.All)
+            option.Validate(this);
+        _ = DecayGroups();
+        Require(!Resume || Run is not null, "--resume needs --run DIR, the run to continue.");
+        Require(!Resume || InitFrom is null, "--init-from begins a new run and --resume continues one; give only one of them.");
+        Require(TrainData is null == ValData is null, "--train-data and --val-data go together; give both.");
+        int sources = (Data is null ? 0 : 1) + (TrainData is null ? 0 : 1) + (Input.Count == 0 ? 0 : 1);
+        Require(sources <= 1, "--data, --train-data and --input each say what to train on; give one of them.");
+        Require(Regularizer != "norm-control" || NormTarget is not null,
+            "--regularizer norm-control needs --norm-target R, the weight norm to reach over the initial one.\nA run with --regularizer decay shows the ratio it ends with.");
+    }
+
+    /// <summary>
+    /// The same settings with everything filled in that is not given but has a rule: the sizes, batch and learning rate of the preset,
+    /// warm-up, decay strength, norm ramp.
+    /// </summary>
+    /// <exception cref="RequestException">The sizes, the batch or the steps do not fit each other.</exception>
+    public TrainingSettings WithDefaults()
+    {
+        ModelPreset preset = ModelPresets.Find(Preset ?? ModelPresets.DefaultName);
+        double lr = Lr ?? preset.LearningRate;
+        int twentieth = Steps / 20;
+        TrainingSettings settings = this with
+        {
+            Preset = preset.Name,
+            Layers = Layers ?? preset.Layers,
+            Heads = Heads ?? preset.Heads,
+            Channels = Channels ?? preset.Channels,
+            SeqLen = SeqLen ?? preset.SequenceLength,
+            BatchSize = BatchSize ?? preset.BatchSize,
+            Lr = lr,
+            WarmupSteps = WarmupSteps ?? twentieth,
+            WeightDecay = WeightDecay ?? (Regularizer == "decay-decoupled" ? 0.1 * lr : 0.1),
+            NormRampSteps = NormRampSteps ?? twentieth,
+        };
+        long pass = (long)settings.BatchSize.Value * settings.SeqLen.Value;
+        Require(pass <= int.MaxValue, $"--batch-size {settings.BatchSize} x --seq-len {settings.SeqLen} is too many tokens for one pass; make the batch smaller.");
+        settings = settings with { TotalBatchTokens = TotalBatchTokens ?? (int)pass };
+        Require(settings.TotalBatchTokens % pass == 0,
+            $"--total-batch-tokens {settings.TotalBatchTokens} is no multiple of --batch-size {settings.BatchSize} x --seq-len {settings.SeqLen} = {pass}.");
+        Require(settings.WarmupSteps <= Steps, $"--warmup-steps {settings.WarmupSteps} is more than --steps {Steps}.");
+        return settings;
+    }
+
+    /// <summary>The model that the settings ask for.</summary>
+    /// <param name="vocabulary">V, from the data.</param>
+    /// <exception cref="RequestException">The sizes make no model.</exception>
+    public ModelConfig ModelConfig(int vocabulary)
+    {
+        TrainingSettings settings = WithDefaults();
+        return new ModelConfig(settings.Layers!.Value, settings.Heads!.Value, settings.Channels!.Value, settings.SeqLen!.Value, vocabulary).Validated();
+    }
+
+    private static (string Pattern, double Strength) ParseDecayGroup(string text)
+    {
+        int equals = text.LastIndexOf('=');
+        if (equals > 0 && double.TryParse(text.AsSpan(equals + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out double strength)
+            && strength >= 0 && double.IsFinite(strength))
+            return (text[..equals], strength);
+        throw new RequestException($"--decay-group '{text}' must be PATTERN=STRENGTH with a strength of at least 0, as in 'h.0.*=0.2'.");
+    }
+
+    private static void Require(bool condition, string message)
+    {
+        if (!condition)
+            throw new RequestException(message);
+    }
+}

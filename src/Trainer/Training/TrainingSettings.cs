@@ -1,0 +1,223 @@
+using Trainer.Model;
+
+namespace Trainer.Training;
+
+/// <summary>
+/// Everything that can be asked of a training run. This is the one definition of the options of <c>trainer train</c> and of the keys of
+/// its configuration file: <c>--seq-len</c> on the command line and <c>seqLen</c> in the file are <see cref="SeqLen"/>. The attribute of
+/// a property says what it means, its range and its default; null means "not given", and <see cref="WithDefaults"/> fills it in.
+/// </summary>
+public sealed partial record TrainingSettings
+{
+    private const string RunGroup = "Run", DataGroup = "Data", ModelGroup = "Model", ComputeGroup = "Device", LengthGroup = "Length and batch",
+        OptimizerGroup = "Optimizer", RegularizerGroup = "Regularizer", ReportGroup = "Evaluation, checkpoints, samples";
+
+    /// <summary>Where everything is written.</summary>
+    [Setting(RunGroup, "the run directory", "DIR", Default = "a new one under runs/", Recorded = false)]
+    public string? Run { get; init; }
+
+    /// <summary>Whether to continue the run in <see cref="Run"/>.</summary>
+    [Setting(RunGroup, "continue the run in --run from its last checkpoint", Recorded = false)]
+    public bool Resume { get; init; }
+
+    /// <summary>The seed of everything random.</summary>
+    [Setting(RunGroup, "seed of initialisation, data order and samples", "N")]
+    public ulong Seed { get; init; } = 1;
+
+    /// <summary>A directory of token shards that <c>trainer prepare</c> wrote.</summary>
+    [Setting(DataGroup, "directory written by 'trainer prepare'", "DIR", Default = "a default corpus, prepared on first use")]
+    public string? Data { get; init; }
+
+    /// <summary>Training shards, instead of <see cref="Data"/>.</summary>
+    [Setting(DataGroup, "token shards to train on, instead of --data", "GLOB", Default = "none")]
+    public string? TrainData { get; init; }
+
+    /// <summary>Validation shards, instead of <see cref="Data"/>.</summary>
+    [Setting(DataGroup, "token shards to evaluate on, with --train-data", "GLOB", Default = "none")]
+    public string? ValData { get; init; }
+
+    /// <summary>Text to prepare before training.</summary>
+    [Setting(DataGroup, "text files to prepare and train on, instead of --data; repeatable", "PATH", Default = "none")]
+    public IReadOnlyList<string> Input { get; init; } = [];
+
+    /// <summary>The order of training sequences.</summary>
+    [Setting(DataGroup, "order of training sequences", Values = "shuffled|sequential|random")]
+    public string DataOrder { get; init; } = "shuffled";
+
+    /// <summary>A model size by name; the sizes below override it one by one.</summary>
+    [Setting(ModelGroup, "model size; the sizes below override its own one by one", Values = ModelPresets.Names, Default = ModelPresets.DefaultName)]
+    public string? Preset { get; init; }
+
+    /// <summary>L.</summary>
+    [Setting(ModelGroup, "number of transformer blocks", "N", Range = "[1, 1000]", Default = "from the preset")]
+    public int? Layers { get; init; }
+
+    /// <summary>NH.</summary>
+    [Setting(ModelGroup, "attention heads; divides --channels", "N", Range = "[1, 1000]", Default = "from the preset")]
+    public int? Heads { get; init; }
+
+    /// <summary>C.</summary>
+    [Setting(ModelGroup, "width of the residual stream", "N", Range = "[1, 100000]", Default = "from the preset")]
+    public int? Channels { get; init; }
+
+    /// <summary>T, the context.</summary>
+    [Setting(ModelGroup, "tokens of one sequence", "N", Range = "[1, 1000000]", Default = "from the preset")]
+    public int? SeqLen { get; init; }
+
+    /// <summary>Weights to begin with.</summary>
+    [Setting(ModelGroup, "checkpoint whose weights to begin with", "PATH", Default = "random weights")]
+    public string? InitFrom { get; init; }
+
+    /// <summary>What computes.</summary>
+    [Setting(ComputeGroup, "what computes", Values = "auto|cpu|cuda|cuda:N")]
+    public string Device { get; init; } = "auto";
+
+    /// <summary>The number format of weights and activations.</summary>
+    [Setting(ComputeGroup, "number format of weights and activations", Values = "auto|fp32")]
+    public string Precision { get; init; } = "auto";
+
+    /// <summary>CPU threads; 0 for one per processor.</summary>
+    [Setting(ComputeGroup, "CPU threads; 0: one per processor", "N", Range = "[0, 1024]")]
+    public int Threads { get; init; }
+
+    /// <summary>The CPU instruction set.</summary>
+    [Setting(ComputeGroup, "CPU instruction set", Values = "auto|avx512|avx2|portable")]
+    public string Isa { get; init; } = "auto";
+
+    /// <summary>Optimizer steps.</summary>
+    [Setting(LengthGroup, "optimizer steps", "N", Range = "[1, inf)")]
+    public int Steps { get; init; } = 1000;
+
+    /// <summary>B, sequences of one pass through the model.</summary>
+    [Setting(LengthGroup, "sequences of one pass through the model", "N", Range = "[1, 65536]", Default = "from the preset")]
+    public int? BatchSize { get; init; }
+
+    /// <summary>Tokens of one optimizer step; a multiple of batch size times sequence length, reached by gradient accumulation.</summary>
+    [Setting(LengthGroup, "tokens of one optimizer step; a multiple of batch size x sequence length", "N", Range = "[1, inf)", Default = "one pass")]
+    public int? TotalBatchTokens { get; init; }
+
+    /// <summary>The peak learning rate.</summary>
+    [Setting(OptimizerGroup, "peak learning rate", "X", Range = "(0, inf)", Default = "from the preset")]
+    public double? Lr { get; init; }
+
+    /// <summary>The course of the learning rate after warm-up.</summary>
+    [Setting(OptimizerGroup, "course of the learning rate after warm-up", Values = "constant|linear|cosine|wsd")]
+    public string LrSchedule { get; init; } = "cosine";
+
+    /// <summary>Steps over which the learning rate rises linearly to its peak.</summary>
+    [Setting(OptimizerGroup, "steps of linear warm-up", "N", Range = "[0, inf)", Default = "5 % of --steps")]
+    public int? WarmupSteps { get; init; }
+
+    /// <summary>The last learning rate over the peak.</summary>
+    [Setting(OptimizerGroup, "last learning rate over the peak", "X", Range = "[0, 1]")]
+    public double FinalLrFraction { get; init; } = 0.1;
+
+    /// <summary>With the schedule wsd (warm-up, stable, decay): the share of steps that decay.</summary>
+    [Setting(OptimizerGroup, "share of --steps that decay, with --lr-schedule wsd", "X", Range = "[0, 1]")]
+    public double WsdDecayFraction { get; init; } = 0.2;
+
+    /// <summary>The rule of the gradient step.</summary>
+    [Setting(OptimizerGroup, "rule of the gradient step", Values = "adam")]
+    public string Optimizer { get; init; } = "adam";
+
+    /// <summary>β₁ of Adam.</summary>
+    [Setting(OptimizerGroup, "decay of Adam's first moment", "X", Range = "[0, 1)")]
+    public double AdamBeta1 { get; init; } = 0.9;
+
+    /// <summary>β₂ of Adam.</summary>
+    [Setting(OptimizerGroup, "decay of Adam's second moment", "X", Range = "[0, 1)")]
+    public double AdamBeta2 { get; init; } = 0.95;
+
+    /// <summary>ε of Adam.</summary>
+    [Setting(OptimizerGroup, "added to the root of Adam's second moment", "X", Range = "(0, inf)")]
+    public double AdamEps { get; init; } = 1e-8;
+
+    /// <summary>The longest gradient; 0 does not clip.</summary>
+    [Setting(OptimizerGroup, "largest norm of the gradient; 0: no clipping", "X", Range = "[0, inf)")]
+    public double GradClip { get; init; } = 1;
+
+    /// <summary>The rule that acts on weights besides the gradient.</summary>
+    [Setting(RegularizerGroup, "rule besides the gradient: decay shrinks weights by lr x strength, decay-decoupled by schedule x strength, norm-control steers their norm",
+        Values = "none|decay|decay-decoupled|norm-control")]
+    public string Regularizer { get; init; } = "decay";
+
+    /// <summary>The strength λ of either decay.</summary>
+    [Setting(RegularizerGroup, "strength of weight decay", "X", Range = "[0, inf)", Default = "0.1; 0.1 x --lr for decay-decoupled")]
+    public double? WeightDecay { get; init; }
+
+    /// <summary>Whether decay acts before or after the gradient step.</summary>
+    [Setting(RegularizerGroup, "decay before (first) or after (last) the gradient step", Values = "first|last")]
+    public string DecayOrder { get; init; } = "first";
+
+    /// <summary>r, the weight norm to reach over the initial one.</summary>
+    [Setting(RegularizerGroup, "weight norm to reach, over the initial norm; norm-control needs it", "R", Range = "[0, inf)", Default = "none")]
+    public double? NormTarget { get; init; }
+
+    /// <summary>k, the share of the way to the target norm that is gone in each step.</summary>
+    [Setting(RegularizerGroup, "share of the way to the target norm gone in each step", "K", Range = "[0, 1]")]
+    public double NormRate { get; init; } = 0.01;
+
+    /// <summary>Whether the norm rate follows the learning rate schedule.</summary>
+    [Setting(RegularizerGroup, "course of --norm-rate: constant, or that of the learning rate", Values = "constant|lr")]
+    public string NormRateSchedule { get; init; } = "constant";
+
+    /// <summary>Steps over which the target rises linearly from 1 to <see cref="NormTarget"/>.</summary>
+    [Setting(RegularizerGroup, "steps over which the target goes linearly from 1 to --norm-target", "N", Range = "[0, inf)", Default = "5 % of --steps")]
+    public int? NormRampSteps { get; init; }
+
+    /// <summary>Which weights share a norm.</summary>
+    [Setting(RegularizerGroup, "one norm for all weights, or one for each tensor", Values = "global|tensor")]
+    public string NormScope { get; init; } = "global";
+
+    /// <summary>Whether the norm is taken after or before the gradient step.</summary>
+    [Setting(RegularizerGroup, "norm taken after (post) or before (pre) the gradient step", Values = "post|pre")]
+    public string NormOrder { get; init; } = "post";
+
+    /// <summary>Whether the token embedding is regularised.</summary>
+    [Setting(RegularizerGroup, "regularise the token embedding")]
+    public bool DecayEmbeddings { get; init; } = true;
+
+    /// <summary>Whether the learned positions are regularised.</summary>
+    [Setting(RegularizerGroup, "regularise the learned positions")]
+    public bool DecayPositions { get; init; } = true;
+
+    /// <summary>Whether gains and biases of layer normalisations are regularised.</summary>
+    [Setting(RegularizerGroup, "regularise layer normalisations")]
+    public bool DecayLayernorm { get; init; }
+
+    /// <summary>Whether biases of linear layers are regularised.</summary>
+    [Setting(RegularizerGroup, "regularise biases")]
+    public bool DecayBias { get; init; }
+
+    /// <summary>Strengths of their own for tensors whose name matches; see <see cref="DecayGroups"/>.</summary>
+    [Setting(RegularizerGroup, "strength for tensors whose name matches, as in 'h.0.*=0.2'; repeatable", "PATTERN=STRENGTH", Default = "none")]
+    public IReadOnlyList<string> DecayGroup { get; init; } = [];
+
+    /// <summary>Steps between evaluations; 0 for none.</summary>
+    [Setting(ReportGroup, "steps between evaluations; 0: none", "N", Range = "[0, inf)")]
+    public int EvalEvery { get; init; } = 100;
+
+    /// <summary>Batches of one evaluation.</summary>
+    [Setting(ReportGroup, "batches of one evaluation", "N", Range = "[1, inf)")]
+    public int EvalBatches { get; init; } = 20;
+
+    /// <summary>Steps between checkpoints; 0 for none but the last.</summary>
+    [Setting(ReportGroup, "steps between checkpoints; 0: only at the end", "N", Range = "[0, inf)")]
+    public int CheckpointEvery { get; init; } = 250;
+
+    /// <summary>Checkpoints that are kept.</summary>
+    [Setting(ReportGroup, "newest checkpoints that are kept", "N", Range = "[1, inf)")]
+    public int Keep { get; init; } = 2;
+
+    /// <summary>Steps between samples; 0 for none.</summary>
+    [Setting(ReportGroup, "steps between samples; 0: none", "N", Range = "[0, inf)")]
+    public int SampleEvery { get; init; } = 250;
+
+    /// <summary>Tokens of one sample.</summary>
+    [Setting(ReportGroup, "tokens of one sample", "N", Range = "[1, inf)")]
+    public int SampleTokens { get; init; } = 100;
+
+    /// <summary>The text that samples continue; empty to begin a document.</summary>
+    [Setting(ReportGroup, "text that samples continue", "TEXT", Default = "the beginning of a document")]
+    public string SamplePrompt { get; init; } = string.Empty;
+}
