@@ -79,22 +79,22 @@ public sealed class CheckpointStore
     }
 
     /// <summary>The newest complete checkpoint, or null when there is none. Temporary folders of a killed run are not looked at.</summary>
-    public string? FindNewest()
-    {
-        Restore();
-        return Complete().Select(entry => entry.Path).LastOrDefault();
-    }
+    public string? FindNewest() => Complete().Select(entry => entry.Path).LastOrDefault();
 
-    /// <summary>Deletes the temporary folders that a killed run left behind.</summary>
+    /// <summary>Clears away what a killed run left behind. Only for the process that trains the run: another may be writing.</summary>
     public void CleanUp()
     {
-        Restore();
         if (!Directory.Exists(_directory))
             return;
-        foreach (string suffix in (string[])[TemporarySuffix, ReplacedSuffix])
+        foreach (string leftover in Directory.GetDirectories(_directory, Prefix + "*" + TemporarySuffix))
+            Directory.Delete(leftover, recursive: true);
+        foreach (string replaced in Directory.GetDirectories(_directory, Prefix + "*" + ReplacedSuffix))
         {
-            foreach (string leftover in Directory.EnumerateDirectories(_directory, Prefix + "*" + suffix).ToList())
-                Directory.Delete(leftover, recursive: true);
+            string path = replaced[..^ReplacedSuffix.Length];
+            if (Directory.Exists(path))
+                Directory.Delete(replaced, recursive: true);
+            else
+                Directory.Move(replaced, path);
         }
     }
 
@@ -107,7 +107,8 @@ public sealed class CheckpointStore
         return digest.Digest(name);
     }
 
-    // A folder cannot replace another at once. The old one steps aside first; Restore takes it back if the run dies in between.
+    // A folder cannot replace another at once. The old one steps aside first; While it is aside it still
+    // counts as the checkpoint of its step.
     private void Publish(string temporary, string path)
     {
         string replaced = path + ReplacedSuffix;
@@ -118,18 +119,6 @@ public sealed class CheckpointStore
         DurableFile.FlushDirectory(_directory);
         if (replaces)
             Directory.Delete(replaced, recursive: true);
-    }
-
-    private void Restore()
-    {
-        if (!Directory.Exists(_directory))
-            return;
-        foreach (string replaced in Directory.EnumerateDirectories(_directory, Prefix + "*" + ReplacedSuffix).ToList())
-        {
-            string path = replaced[..^ReplacedSuffix.Length];
-            if (!Directory.Exists(path))
-                Directory.Move(replaced, path);
-        }
     }
 
     // Renamed first: a run that is killed while deleting must not leave a folder that looks complete.
@@ -152,7 +141,10 @@ public sealed class CheckpointStore
             return found;
         foreach (string path in Directory.EnumerateDirectories(_directory, Prefix + "*"))
         {
-            if (long.TryParse(Path.GetFileName(path.AsSpan())[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out long step)
+            string name = path.EndsWith(ReplacedSuffix, StringComparison.Ordinal) ? path[..^ReplacedSuffix.Length] : path;
+            bool stands = name == path || !Directory.Exists(name);
+            if (stands
+                && long.TryParse(Path.GetFileName(name.AsSpan())[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out long step)
                 && File.Exists(Path.Combine(path, FileDigest.FileName)))
             {
                 found.Add((step, path));
