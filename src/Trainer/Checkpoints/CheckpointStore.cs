@@ -66,8 +66,6 @@ public sealed class CheckpointStore
             WriteFile(temporary, FileDigest.FileName, stream => FileDigest.Write(stream, digests));
             DurableFile.FlushDirectory(temporary);
             Publish(temporary, path);
-            DeleteOld(state.Step);
-            return path;
         }
         catch (Exception exception)
         {
@@ -76,6 +74,9 @@ public sealed class CheckpointStore
                 throw;
             throw new RunFailedException($"the checkpoint {path} could not be written: {exception.Message}\n{WhatIsLeft()}", exception);
         }
+
+        DeleteOld(state.Step);
+        return path;
     }
 
     /// <summary>The newest complete checkpoint, or null when there is none. Temporary folders of a killed run are not looked at.</summary>
@@ -128,9 +129,16 @@ public sealed class CheckpointStore
             return;
         foreach ((long _, string path) in Complete().Where(entry => entry.Step < newest).SkipLast(_keep - 1).ToList())
         {
-            string temporary = path + TemporarySuffix;
-            Directory.Move(path, temporary);
-            Directory.Delete(temporary, recursive: true);
+            try
+            {
+                string temporary = path + TemporarySuffix;
+                Directory.Move(path, temporary);
+                Directory.Delete(temporary, recursive: true);
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
+                throw new RunFailedException($"the old checkpoint {path} could not be deleted: {exception.Message}\n{WhatIsLeft()}", exception);
+            }
         }
     }
 
@@ -156,8 +164,8 @@ public sealed class CheckpointStore
     }
 
     private string WhatIsLeft() => Complete().LastOrDefault() is { Path: { } newest }
-        ? $"The checkpoint {newest} is complete; make room and continue from it with --resume."
-        : "There is no earlier checkpoint; make room and start again.";
+        ? $"The checkpoint {newest} is complete; put the disk right and continue from it with --resume."
+        : "There is no earlier checkpoint; put the disk right and start again.";
 
     private static void DeleteQuietly(string directory)
     {

@@ -31,19 +31,37 @@ public sealed class OptimizerOptionsTests
     [Test]
     public void The_defaults_are_possible_and_usual()
     {
-        Assert.That(Default.Validated().Warnings(), Is.Empty);
+        Assert.That(Default.Validated().Warnings(1000), Is.Empty);
     }
 
     [Test]
     public void A_decay_that_turns_the_sign_is_warned_of()
     {
-        Assert.That((Default with { LearningRate = 2, Regularizer = new() { WeightDecay = 0.5 } }).Warnings(), Has.One.Contains("--weight-decay 0.5"));
+        Assert.That((Default with { LearningRate = 2, Regularizer = new() { WeightDecay = 0.5 } }).Warnings(1000), Has.One.Contains("--weight-decay 0.5"));
     }
 
     [Test]
     public void A_decay_of_the_other_convention_is_warned_of()
     {
         var options = Default with { Regularizer = new() { Kind = RegularizerKind.DecayDecoupled, WeightDecay = 0.1 } };
-        Assert.That(options.Warnings(), Has.One.Contains("as strong as 100 of decay (13.a)"));
+        Assert.That(options.Warnings(1000), Has.One.Contains("as strong as 100 of decay (13.a)"));
+    }
+
+    [Test]
+    public void A_ramp_longer_than_the_run_is_warned_of()
+    {
+        var options = Default with
+        {
+            Regularizer = new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormTargetSchedule = Schedule.Ramp(1001) },
+        };
+        Assert.That(options.Warnings(1000), Has.One.Contains("--norm-ramp-steps 1001"));
+        Assert.That(options.Warnings(1001), Is.Empty);
+    }
+
+    [Test]
+    public void Strengths_without_a_rule_are_warned_of()
+    {
+        var options = Default with { Regularizer = new() { Kind = RegularizerKind.None, Groups = new() { Overrides = [new("wte.weight", 1)] } } };
+        Assert.That(options.Warnings(1000), Has.One.Contains("--regularizer none"));
     }
 }
