@@ -56,6 +56,12 @@ public sealed class CheckpointStore
         try
         {
             CleanUp();
+            if (!Directory.Exists(_directory))
+            {
+                Directory.CreateDirectory(_directory);
+                DurableFile.FlushDirectory(Path.GetDirectoryName(Path.GetFullPath(_directory))!);
+            }
+
             Directory.CreateDirectory(temporary);
             FileDigest[] digests =
             [
@@ -108,8 +114,8 @@ public sealed class CheckpointStore
         return digest.Digest(name);
     }
 
-    // A folder cannot replace another at once. The old one steps aside first; While it is aside it still
-    // counts as the checkpoint of its step.
+    // A folder cannot replace another at once. The old one steps aside first, and while it is aside it still counts as the checkpoint
+    // of its step.
     private void Publish(string temporary, string path)
     {
         string replaced = path + ReplacedSuffix;

@@ -14,14 +14,22 @@ public sealed class AdamOptimizerTests(Func<IBackend> create)
         {
             LearningRate = 0.01,
             Schedule = new() { Shape = ScheduleShape.Cosine, WarmupSteps = 5, Steps = 20 },
-            Regularizer = new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 0.2, NormScope = NormScope.Tensor, Order = RegularizerOrder.Pre },
+            Regularizer = new()
+            {
+                Kind = RegularizerKind.NormControl,
+                NormTarget = 2,
+                NormRate = 0.2,
+                NormScope = NormScope.Tensor,
+                Order = RegularizerOrder.Pre,
+            },
         },
     ];
 
     [Test]
     public void The_gradient_norm_is_told_before_clipping_and_clipped_steps_are_those_of_double_precision([Values(0, 0.5, 100)] double clip)
     {
-        using var trial = new OptimizerTrial(create, new OptimizerOptions { LearningRate = 0.01, GradientClip = clip, Regularizer = new() { Kind = RegularizerKind.None } });
+        var options = new OptimizerOptions { LearningRate = 0.01, GradientClip = clip, Regularizer = new() { Kind = RegularizerKind.None } };
+        using var trial = new OptimizerTrial(create, options);
         var reference = new AdamReference([.. trial.Read().Select(w => (double)w)]);
         for (int t = 1; t <= 6; t++)
         {
@@ -31,6 +39,17 @@ public sealed class AdamOptimizerTests(Func<IBackend> create)
         }
 
         Assert.That(trial.Read(), Is.EqualTo(reference.Weights).Within(2e-6));
+    }
+
+    [Test]
+    public void The_clip_factor_is_that_of_torch()
+    {
+        // With ε = 1 Adam's first step is the gradient itself; here the norm is as small as torch's 1e-6, so that half of it is left.
+        var options = new OptimizerOptions { LearningRate = 1, Epsilon = 1, GradientClip = 1e-6, Regularizer = new() { Kind = RegularizerKind.None } };
+        using var trial = new OptimizerTrial(create, options, _ => 0);
+        trial.Set(trial.Gradients, i => i == 0 ? 1e-6f : 0);
+        trial.Optimizer.Step();
+        Assert.That(trial.Read()[0], Is.EqualTo(-0.5e-6).Within(1e-10));
     }
 
     [Test]

@@ -60,7 +60,8 @@ public sealed class NormControlTests(Func<IBackend> create)
     [Test]
     public void With_rate_one_the_norm_is_the_target_after_every_step([Values(1, 2.415)] double target, [Values] NormScope scope)
     {
-        using var trial = new OptimizerTrial(create, Options(new() { Kind = RegularizerKind.NormControl, NormTarget = target, NormRate = 1, NormScope = scope }));
+        var rule = new RegularizerOptions { Kind = RegularizerKind.NormControl, NormTarget = target, NormRate = 1, NormScope = scope };
+        using var trial = new OptimizerTrial(create, Options(rule));
         double[] initial = [.. trial.Layout.Tensors.Select(tensor => trial.Norm(t => t == tensor))];
         double all = trial.Norm(OptimizerTrial.HasTwoDimensions);
         for (int t = 0; t < 10; t++)
@@ -85,10 +86,8 @@ public sealed class NormControlTests(Func<IBackend> create)
     [Test]
     public void At_the_target_it_does_nothing([Values] NormScope scope, [Values] RegularizerOrder order)
     {
-        OptimizerOptions still = Options(new() { Kind = RegularizerKind.NormControl, NormTarget = 1, NormRate = 0.5, NormScope = scope, Order = order })
-            with
-        { LearningRate = 0 };
-        using var trial = new OptimizerTrial(create, still);
+        var rule = new RegularizerOptions { Kind = RegularizerKind.NormControl, NormTarget = 1, NormRate = 0.5, NormScope = scope, Order = order };
+        using var trial = new OptimizerTrial(create, Options(rule) with { LearningRate = 0 });
         int[] before = trial.Bits();
         trial.Run(3);
         Assert.That(trial.Bits(), Is.EqualTo(before));
@@ -107,7 +106,8 @@ public sealed class NormControlTests(Func<IBackend> create)
         double expected = ((1 - rate) * plain.Norm(OptimizerTrial.HasTwoDimensions)) + (rate * 3 * initial);
         Assert.That(control.Norm(OptimizerTrial.HasTwoDimensions), Is.EqualTo(expected).Within(1e-6));
         Assert.That(step.WeightNorm, Is.EqualTo(expected).Within(1e-6));
-        Assert.That(control.Norm(tensor => !OptimizerTrial.HasTwoDimensions(tensor)), Is.EqualTo(plain.Norm(tensor => !OptimizerTrial.HasTwoDimensions(tensor))));
+        static bool Others(ParameterTensor tensor) => !OptimizerTrial.HasTwoDimensions(tensor);
+        Assert.That(control.Norm(Others), Is.EqualTo(plain.Norm(Others)));
     }
 
     [Test]

@@ -20,8 +20,10 @@ public sealed class ParameterGroupsTests
     [Test]
     public void Each_flag_moves_its_kind_and_no_other()
     {
-        Assert.That(Kinds(new ParameterGroupOptions { DecayEmbeddings = false }), Is.EquivalentTo(new[] { ParameterKind.PositionEmbedding, ParameterKind.Matrix }));
-        Assert.That(Kinds(new ParameterGroupOptions { DecayPositions = false }), Is.EquivalentTo(new[] { ParameterKind.TokenEmbedding, ParameterKind.Matrix }));
+        Assert.That(Kinds(new ParameterGroupOptions { DecayEmbeddings = false }),
+            Is.EquivalentTo(new[] { ParameterKind.PositionEmbedding, ParameterKind.Matrix }));
+        Assert.That(Kinds(new ParameterGroupOptions { DecayPositions = false }),
+            Is.EquivalentTo(new[] { ParameterKind.TokenEmbedding, ParameterKind.Matrix }));
         Assert.That(Kinds(new ParameterGroupOptions { DecayLayerNorm = true }), Does.Contain(ParameterKind.LayerNorm).And.Not.Contain(ParameterKind.Bias));
         Assert.That(Kinds(new ParameterGroupOptions { DecayBias = true }), Does.Contain(ParameterKind.Bias).And.Not.Contain(ParameterKind.LayerNorm));
         Assert.That(Names(new ParameterGroupOptions { DecayLayerNorm = true, DecayBias = true }), Has.Length.EqualTo(Layout.Tensors.Count));
