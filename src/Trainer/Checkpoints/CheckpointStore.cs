@@ -56,6 +56,12 @@ public sealed class CheckpointStore
         try
         {
             CleanUp();
+            if (!Directory.Exists(_directory))
+            {
+                Directory.CreateDirectory(_directory);
+                DurableFile.FlushDirectory(Path.GetDirectoryName(Path.GetFullPath(_directory))!);
+            }
+
             Directory.CreateDirectory(temporary);
             FileDigest[] digests =
             [
@@ -66,8 +72,6 @@ public sealed class CheckpointStore
             WriteFile(temporary, FileDigest.FileName, stream => FileDigest.Write(stream, digests));
             DurableFile.FlushDirectory(temporary);
             Publish(temporary, path);
-            DeleteOld(state.Step);
-            return path;
         }
         catch (Exception exception)
         {
@@ -76,25 +80,28 @@ public sealed class CheckpointStore
                 throw;
             throw new RunFailedException($"the checkpoint {path} could not be written: {exception.Message}\n{WhatIsLeft()}", exception);
         }
+
+        DeleteOld(state.Step);
+        return path;
     }
 
     /// <summary>The newest complete checkpoint, or null when there is none. Temporary folders of a killed run are not looked at.</summary>
-    public string? FindNewest()
-    {
-        Restore();
-        return Complete().Select(entry => entry.Path).LastOrDefault();
-    }
+    public string? FindNewest() => Complete().Select(entry => entry.Path).LastOrDefault();
 
-    /// <summary>Deletes the temporary folders that a killed run left behind.</summary>
+    /// <summary>Clears away what a killed run left behind. Only for the process that trains the run: another may be writing.</summary>
     public void CleanUp()
     {
-        Restore();
         if (!Directory.Exists(_directory))
             return;
-        foreach (string suffix in (string[])[TemporarySuffix, ReplacedSuffix])
+        foreach (string leftover in Directory.GetDirectories(_directory, Prefix + "*" + TemporarySuffix))
+            Directory.Delete(leftover, recursive: true);
+        foreach (string replaced in Directory.GetDirectories(_directory, Prefix + "*" + ReplacedSuffix))
         {
-            foreach (string leftover in Directory.EnumerateDirectories(_directory, Prefix + "*" + suffix).ToList())
-                Directory.Delete(leftover, recursive: true);
+            string path = replaced[..^ReplacedSuffix.Length];
+            if (Directory.Exists(path))
+                Directory.Delete(replaced, recursive: true);
+            else
+                Directory.Move(replaced, path);
         }
     }
 
@@ -107,7 +114,8 @@ public sealed class CheckpointStore
         return digest.Digest(name);
     }
 
-    // A folder cannot replace another at once. The old one steps aside first; Restore takes it back if the run dies in between.
+    // A folder cannot replace another at once. The old one steps aside first, and while it is aside it still counts as the checkpoint
+    // of its step.
     private void Publish(string temporary, string path)
     {
         string replaced = path + ReplacedSuffix;
@@ -120,18 +128,6 @@ public sealed class CheckpointStore
             Directory.Delete(replaced, recursive: true);
     }
 
-    private void Restore()
-    {
-        if (!Directory.Exists(_directory))
-            return;
-        foreach (string replaced in Directory.EnumerateDirectories(_directory, Prefix + "*" + ReplacedSuffix).ToList())
-        {
-            string path = replaced[..^ReplacedSuffix.Length];
-            if (!Directory.Exists(path))
-                Directory.Move(replaced, path);
-        }
-    }
-
     // Renamed first: a run that is killed while deleting must not leave a folder that looks complete.
     private void DeleteOld(long newest)
     {
@@ -139,9 +135,16 @@ public sealed class CheckpointStore
             return;
         foreach ((long _, string path) in Complete().Where(entry => entry.Step < newest).SkipLast(_keep - 1).ToList())
         {
-            string temporary = path + TemporarySuffix;
-            Directory.Move(path, temporary);
-            Directory.Delete(temporary, recursive: true);
+            try
+            {
+                string temporary = path + TemporarySuffix;
+                Directory.Move(path, temporary);
+                Directory.Delete(temporary, recursive: true);
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
+                throw new RunFailedException($"the old checkpoint {path} could not be deleted: {exception.Message}\n{WhatIsLeft()}", exception);
+            }
         }
     }
 
@@ -152,7 +155,10 @@ public sealed class CheckpointStore
             return found;
         foreach (string path in Directory.EnumerateDirectories(_directory, Prefix + "*"))
         {
-            if (long.TryParse(Path.GetFileName(path.AsSpan())[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out long step)
+            string name = path.EndsWith(ReplacedSuffix, StringComparison.Ordinal) ? path[..^ReplacedSuffix.Length] : path;
+            bool stands = name == path || !Directory.Exists(name);
+            if (stands
+                && long.TryParse(Path.GetFileName(name.AsSpan())[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out long step)
                 && File.Exists(Path.Combine(path, FileDigest.FileName)))
             {
                 found.Add((step, path));
@@ -164,8 +170,8 @@ public sealed class CheckpointStore
     }
 
     private string WhatIsLeft() => Complete().LastOrDefault() is { Path: { } newest }
-        ? $"The checkpoint {newest} is complete; make room and continue from it with --resume."
-        : "There is no earlier checkpoint; make room and start again.";
+        ? $"The checkpoint {newest} is complete; put the disk right and continue from it with --resume."
+        : "There is no earlier checkpoint; put the disk right and start again.";
 
     private static void DeleteQuietly(string directory)
     {

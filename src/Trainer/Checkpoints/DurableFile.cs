@@ -12,13 +12,22 @@ internal static partial class DurableFile
     public static void Replace(string path, ReadOnlySpan<byte> contents)
     {
         string temporary = path + ".tmp";
-        using (FileStream stream = File.Create(temporary))
+        try
         {
-            stream.Write(contents);
-            stream.Flush(flushToDisk: true);
+            using (FileStream stream = File.Create(temporary))
+            {
+                stream.Write(contents);
+                stream.Flush(flushToDisk: true);
+            }
+
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
         }
 
-        File.Move(temporary, path, overwrite: true);
         FlushDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
     }
 

@@ -49,9 +49,13 @@ internal readonly record struct FileDigest(string Name, long Length, string Sha2
             using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
             return document.RootElement.EnumerateObject().ToDictionary(
                 property => property.Name,
-                property => new FileDigest(property.Name, property.Value.GetProperty("length").GetInt64(), property.Value.GetProperty("sha256").GetString() ?? ""));
+                property => new FileDigest(
+                    property.Name,
+                    property.Value.GetProperty("length").GetInt64(),
+                    property.Value.GetProperty("sha256").GetString() ?? ""));
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or FormatException or InvalidOperationException or ArgumentException)
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or FormatException or InvalidOperationException
+            or ArgumentException)
         {
             throw new RequestException($"{path}: not a list of digests: {exception.Message}", exception);
         }
@@ -68,7 +72,11 @@ internal readonly record struct FileDigest(string Name, long Length, string Sha2
         {
             using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
             if (stream.Length != Length)
-                throw new RequestException($"{path}: expected {Length} bytes, but the file has {stream.Length}; the checkpoint is damaged, use an earlier one.");
+            {
+                throw new RequestException($"{path}: expected {Length} bytes, but the file has {stream.Length}; "
+                    + "the checkpoint is damaged, use an earlier one.");
+            }
+
             string found = Convert.ToHexStringLower(SHA256.HashData(stream));
             if (found != Sha256)
                 throw new RequestException($"{path}: expected SHA-256 {Sha256}, but found {found}; the checkpoint is damaged, use an earlier one.");

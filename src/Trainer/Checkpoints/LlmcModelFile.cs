@@ -19,17 +19,15 @@ public sealed class LlmcModelFile : IDisposable
     private const int Float32Version = 3;
     private const int BFloat16Version = 5;
 
-    // A megabyte keeps the copies in the cache and the calls few.
-    private const int ChunkValues = 1 << 18;
-
     private readonly FileStream _stream;
     private readonly string _path;
     private readonly bool _isBFloat16;
-    private readonly byte[] _chunk = new byte[ChunkValues * sizeof(float)];
+    private readonly ushort[] _halves;
 
     private LlmcModelFile(FileStream stream, string path, ModelConfig config, long count, bool isBFloat16)
     {
         (_stream, _path, Config, Count, _isBFloat16) = (stream, path, config, count, isBFloat16);
+        _halves = new ushort[isBFloat16 ? TensorStream.ChunkValues : 0];
     }
 
     /// <summary>The sizes of the model in the file.</summary>
@@ -87,10 +85,9 @@ public sealed class LlmcModelFile : IDisposable
 
         while (!destination.IsEmpty)
         {
-            Span<float> part = destination[..Math.Min(destination.Length, ChunkValues)];
-            Span<byte> bytes = _chunk.AsSpan(0, part.Length * sizeof(ushort));
-            ReadExactly(bytes);
-            ReadOnlySpan<ushort> halves = MemoryMarshal.Cast<byte, ushort>(bytes);
+            Span<float> part = destination[..Math.Min(destination.Length, _halves.Length)];
+            Span<ushort> halves = _halves.AsSpan(0, part.Length);
+            ReadExactly(MemoryMarshal.AsBytes(halves));
             for (int i = 0; i < part.Length; i++)
                 part[i] = BitConverter.UInt32BitsToSingle((uint)halves[i] << 16);
             destination = destination[part.Length..];
@@ -105,13 +102,7 @@ public sealed class LlmcModelFile : IDisposable
         ArgumentNullException.ThrowIfNull(backend);
         if (weights.Count != Count)
             throw new ArgumentException($"{_path} has {Count} parameters, but {weights.Shape} was given for them", nameof(weights));
-        var values = new float[Math.Min(Count, ChunkValues)];
-        for (long offset = 0; offset < Count; offset += values.Length)
-        {
-            Span<float> part = values.AsSpan(0, (int)Math.Min(values.Length, Count - offset));
-            Read(part);
-            backend.Upload<float>(part, weights.Slice(offset, new Shape(part.Length)));
-        }
+        TensorStream.Read(Read, backend, weights);
     }
 
     /// <inheritdoc/>
@@ -133,31 +124,7 @@ public sealed class LlmcModelFile : IDisposable
         for (int i = 0; i < fields.Length; i++)
             BinaryPrimitives.WriteInt32LittleEndian(header[(i * sizeof(int))..], fields[i]);
         stream.Write(header);
-        WriteValues(stream, backend, weights);
-    }
-
-    /// <summary>Writes the values of a tensor as fp32, chunk by chunk.</summary>
-    internal static void WriteValues(Stream stream, IBackend backend, Tensor tensor)
-    {
-        var values = new float[Math.Min(tensor.Count, ChunkValues)];
-        for (long offset = 0; offset < tensor.Count; offset += values.Length)
-        {
-            Span<float> part = values.AsSpan(0, (int)Math.Min(values.Length, tensor.Count - offset));
-            backend.Download(tensor.Slice(offset, new Shape(part.Length)), part);
-            stream.Write(MemoryMarshal.AsBytes(part));
-        }
-    }
-
-    /// <summary>Reads the values of a tensor as fp32, chunk by chunk.</summary>
-    internal static void ReadValues(Stream stream, IBackend backend, Tensor tensor)
-    {
-        var values = new float[Math.Min(tensor.Count, ChunkValues)];
-        for (long offset = 0; offset < tensor.Count; offset += values.Length)
-        {
-            Span<float> part = values.AsSpan(0, (int)Math.Min(values.Length, tensor.Count - offset));
-            stream.ReadExactly(MemoryMarshal.AsBytes(part));
-            backend.Upload<float>(part, tensor.Slice(offset, new Shape(part.Length)));
-        }
+        TensorStream.Write(stream, backend, weights);
     }
 
     private static FileStream OpenForReading(string path)

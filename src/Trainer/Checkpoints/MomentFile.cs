@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Trainer.Compute;
 
 namespace Trainer.Checkpoints;
@@ -26,7 +27,7 @@ internal static class MomentFile
         BinaryPrimitives.WriteInt64LittleEndian(header[16..], moments[0].Count);
         stream.Write(header);
         foreach (Tensor moment in moments)
-            LlmcModelFile.WriteValues(stream, backend, moment);
+            TensorStream.Write(stream, backend, moment);
     }
 
     /// <exception cref="RequestException">The file is not of these moments.</exception>
@@ -42,7 +43,7 @@ internal static class MomentFile
         Expect(path, "the number of parameters", moments[0].Count, BinaryPrimitives.ReadInt64LittleEndian(header[16..]));
         Expect(path, "the length", HeaderBytes + (moments.Count * moments[0].Count * sizeof(float)), stream.Length);
         foreach (Tensor moment in moments)
-            LlmcModelFile.ReadValues(stream, backend, moment);
+            TensorStream.Read(values => stream.ReadExactly(MemoryMarshal.AsBytes(values)), backend, moment);
     }
 
     private static void Expect(string path, string what, long expected, long found)

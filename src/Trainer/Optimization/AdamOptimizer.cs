@@ -8,7 +8,7 @@ namespace Trainer.Optimization;
 /// <param name="Taken">False when the gradients are not finite; then no weight, moment or norm was touched.</param>
 /// <param name="LearningRate">α η_t.</param>
 /// <param name="GradientNorm">The norm of all gradients, before clipping.</param>
-/// <param name="WeightNorm">The norm of the regularised set, after the step.</param>
+/// <param name="WeightNorm">The norm of the regularised set, after the step; not finite when the step itself overflowed, and then the weights are lost.</param>
 /// <param name="NormRatio"><paramref name="WeightNorm"/> over its value at initialisation; not a number when that was 0.</param>
 public readonly record struct OptimizerStep(long Step, bool Taken, double LearningRate, double GradientNorm, double WeightNorm, double NormRatio);
 

@@ -9,6 +9,9 @@ public static class Equilibrium
     /// <summary>Λ = λ α steps of decay 13.a, the number that has to stay the same when a run is made shorter.</summary>
     public static double TotalDecay(double weightDecay, double learningRate, long steps) => weightDecay * learningRate * steps;
 
+    /// <summary>λ of decay 13.a that gives a run of this length a chosen Λ; published runs of GPT-2 have Λ from 3 to 20.</summary>
+    public static double WeightDecayFor(double totalDecay, double learningRate, long steps) => totalDecay / (learningRate * steps);
+
     /// <summary>λ of decay-decoupled (13.b) that is as strong as λ of decay (13.a) at this peak learning rate.</summary>
     public static double Decoupled(double weightDecay, double learningRate) => weightDecay * learningRate;
 

@@ -44,7 +44,8 @@ public sealed record OptimizerOptions
     }
 
     /// <summary>What is possible but hardly meant, one line each, with the option to look at.</summary>
-    public IReadOnlyList<string> Warnings()
+    /// <param name="steps">The steps of the run.</param>
+    public IReadOnlyList<string> Warnings(long steps)
     {
         var warnings = new List<string>();
         if (Regularizer.Kind is RegularizerKind.Decay or RegularizerKind.DecayDecoupled)
@@ -64,8 +65,14 @@ public sealed record OptimizerOptions
             }
         }
 
-        if (Regularizer is { Kind: RegularizerKind.NormControl, NormScope: NormScope.Tensor, NormTarget: > 1, NormRate: 1 })
-            warnings.Add("--norm-rate 1 with --norm-scope tensor fixes the norm of every tensor; the gradient only turns the weights.");
+        if (Regularizer.Kind == RegularizerKind.NormControl && Regularizer.NormTargetSchedule.WarmupSteps >= steps)
+        {
+            warnings.Add($"--norm-ramp-steps {Regularizer.NormTargetSchedule.WarmupSteps + 1} is longer than the run of {steps} steps: "
+                + "the target is not reached.");
+        }
+
+        if (Regularizer.Kind == RegularizerKind.None && Regularizer.Groups.Overrides.Any(entry => entry.Strength > 0))
+            warnings.Add("strengths of single parameters have no effect with --regularizer none; they only choose the weights whose norm is reported.");
         return warnings;
     }
 }

@@ -59,7 +59,10 @@ public sealed record RegularizerOptions
     /// </summary>
     public double? NormTarget { get; init; }
 
-    /// <summary>How the target goes from the initial norm to r: r_t = 1 + (r - 1) · multiplier. The paper's is <see cref="Schedule.Ramp"/> over 5 % of the steps.</summary>
+    /// <summary>
+    /// How the target goes from the initial norm to r: r_t = 1 + (r - 1) · multiplier. The paper's is a <see cref="Schedule.Ramp"/>
+    /// over 5 % of the steps.
+    /// </summary>
     public Schedule NormTargetSchedule { get; init; } = Schedule.Constant;
 
     /// <summary>k of norm control in [0, 1]: the share of the distance to the target that each step removes.</summary>

@@ -81,7 +81,7 @@ public sealed record Schedule
         if (WarmupOffset is not (0 or 1))
             throw new RequestException($"--warmup-offset must be 0 or 1, but is {WarmupOffset}.");
         if (Shape != ScheduleShape.Constant && Steps < 1)
-            throw new RequestException($"--lr-schedule {Shape.ToString().ToLowerInvariant()} needs the number of steps over which it decays, but has {Steps}.");
+            throw new RequestException($"the learning rate's schedule needs the number of steps over which it decays (--steps), but has {Steps}.");
         if (FinalFraction is not (>= 0 and <= 1))
             throw new RequestException($"--final-lr-fraction must lie in [0, 1], but is {Number.Text(FinalFraction)}.");
         if (DecayFraction is not (>= 0 and <= 1))

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Trainer.Optimization;
 
 /// <summary>A strength of its own for the parameter tensors whose name matches a pattern.</summary>
-/// <param name="Pattern">A Hugging Face name in which <c>*</c> stands for any characters: <c>h.*.mlp.c_proj.weight</c>.</param>
+/// <param name="Pattern">A Hugging Face name in which <c>*</c> stands for any characters and <c>?</c> for one: <c>h.*.mlp.c_proj.weight</c>.</param>
 /// <param name="Strength">λ of the decays, the target r of norm control; null takes the tensors out of the regularised set.</param>
 public readonly record struct StrengthOverride(string Pattern, double? Strength)
 {

@@ -1,0 +1,135 @@
+using System.Runtime.InteropServices;
+using Trainer.Compute;
+using Trainer.Optimization;
+
+namespace Trainer.Tests.Optimization;
+
+/// <summary>The operations that an optimizer and a checkpoint need, one element at a time, exactly as <see cref="IBackend"/> states them.</summary>
+internal sealed unsafe class ReferenceBackend : IBackend
+{
+    private readonly HashSet<nint> _allocations = [];
+
+    public string Description => "scalar reference";
+
+    public long AvailableBytes => long.MaxValue;
+
+    public int LiveAllocations => _allocations.Count;
+
+    public Tensor Allocate(ElementType type, Shape shape)
+    {
+        nuint bytes = checked((nuint)(shape.Count * Tensor.SizeOf(type)));
+        void* memory = NativeMemory.AlignedAlloc(bytes, 64);
+        NativeMemory.Clear(memory, bytes);
+        _allocations.Add((nint)memory);
+        return new Tensor((nint)memory, type, shape);
+    }
+
+    public void Free(Tensor allocation)
+    {
+        if (!_allocations.Remove(allocation.Address))
+            throw new ArgumentException("not an allocation of this backend", nameof(allocation));
+        NativeMemory.AlignedFree((void*)allocation.Address);
+    }
+
+    public void Upload<T>(ReadOnlySpan<T> source, Tensor destination)
+        where T : unmanaged
+    {
+        Assert.That(destination.Count, Is.EqualTo(source.Length));
+        source.CopyTo(new Span<T>((void*)destination.Address, source.Length));
+    }
+
+    public void Download<T>(Tensor source, Span<T> destination)
+        where T : unmanaged
+    {
+        Assert.That(source.Count, Is.EqualTo(destination.Length));
+        new ReadOnlySpan<T>((void*)source.Address, destination.Length).CopyTo(destination);
+    }
+
+    public void Zero(Tensor tensor) => Floats(tensor).Clear();
+
+    public double Mean(Tensor values)
+    {
+        double sum = 0;
+        foreach (float value in Floats(values))
+            sum += value;
+        return sum / values.Count;
+    }
+
+    public void SumOfSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums)
+    {
+        for (int s = 0; s < segments.Length; s++)
+        {
+            double sum = 0;
+            foreach (float value in Floats(values).Slice((int)segments[s].Offset, (int)segments[s].Count))
+                sum += (double)value * value;
+            sums[s] = sum;
+        }
+    }
+
+    public void AdamUpdate(Tensor weights, Tensor gradients, Tensor firstMoment, Tensor secondMoment,
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares)
+    {
+        Span<float> w = Floats(weights), gradient = Floats(gradients), m = Floats(firstMoment), v = Floats(secondMoment);
+        float correction1 = (float)(1 - Math.Pow(step.Beta1, step.Step));
+        float correction2 = (float)(1 - Math.Pow(step.Beta2, step.Step));
+        for (int s = 0; s < updates.Length; s++)
+        {
+            SegmentUpdate update = updates[s];
+            double sum = 0;
+            for (int i = (int)update.Segment.Offset; i < update.Segment.Offset + update.Segment.Count; i++)
+            {
+                float g = (step.GradientScale * gradient[i]) + (update.L2 * w[i]);
+                m[i] = (step.Beta1 * m[i]) + ((1 - step.Beta1) * g);
+                v[i] = (step.Beta2 * v[i]) + ((1 - step.Beta2) * g * g);
+                float u = m[i] / correction1 / (MathF.Sqrt(v[i] / correction2) + step.Epsilon);
+                w[i] = ((update.ShrinkBefore * w[i]) - (update.LearningRate * u)) * update.ShrinkAfter;
+                sum += (double)w[i] * w[i];
+            }
+
+            sumsOfSquares[s] = sum;
+        }
+    }
+
+    public void Scale(Tensor values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
+    {
+        for (int s = 0; s < segments.Length; s++)
+        {
+            foreach (ref float value in Floats(values).Slice((int)segments[s].Offset, (int)segments[s].Count))
+                value *= factors[s];
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (nint allocation in _allocations)
+            NativeMemory.AlignedFree((void*)allocation);
+        _allocations.Clear();
+    }
+
+    public void EmbeddingForward(Tensor output, Tensor tokens, Tensor tokenTable, Tensor positionTable) => throw new NotSupportedException();
+
+    public void EmbeddingBackward(Tensor dTokenTable, Tensor dPositionTable, Tensor dOutput, Tensor tokens) => throw new NotSupportedException();
+
+    public void LayerNormForward(Tensor output, Tensor mean, Tensor rstd, Tensor input, Tensor weight, Tensor bias) => throw new NotSupportedException();
+
+    public void ResidualLayerNormForward(Tensor sum, Tensor output, Tensor mean, Tensor rstd, Tensor residual, Tensor branch, Tensor weight, Tensor bias) =>
+        throw new NotSupportedException();
+
+    public void LayerNormBackward(Tensor dInput, Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, Tensor weight, Tensor mean, Tensor rstd) =>
+        throw new NotSupportedException();
+
+    public void LinearForward(Tensor output, Tensor input, Tensor weight, Tensor bias = default, Tensor preActivation = default) =>
+        throw new NotSupportedException();
+
+    public void LinearBackwardInput(Tensor dInput, Tensor dOutput, Tensor weight, Tensor preActivation = default) => throw new NotSupportedException();
+
+    public void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input) => throw new NotSupportedException();
+
+    public void AttentionForward(Tensor output, Tensor logSumExp, Tensor qkv) => throw new NotSupportedException();
+
+    public void AttentionBackward(Tensor dQkv, Tensor dOutput, Tensor output, Tensor logSumExp, Tensor qkv) => throw new NotSupportedException();
+
+    public void SoftmaxCrossEntropy(Tensor logits, Tensor losses, Tensor targets, int vocabulary, float gradientScale) => throw new NotSupportedException();
+
+    private static Span<float> Floats(Tensor tensor) => new((void*)tensor.Address, checked((int)tensor.Count));
+}
