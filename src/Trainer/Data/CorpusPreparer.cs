@@ -138,6 +138,7 @@ public sealed class CorpusPreparer
         OrderedPipeline.Run(Batches(), _options.Threads, batch => EncodedBatch.Create(batch, tokenizer), Write, _cancellation);
         train.Complete();
         validation.Complete();
+        Report(PreparationPhase.Encoding, _sourceBytes, _sourceBytes);
 
         void Write(SegmentBatch batch, EncodedBatch encoded)
         {

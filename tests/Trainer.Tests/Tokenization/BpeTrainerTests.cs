@@ -39,6 +39,13 @@ public sealed class BpeTrainerTests
         Assert.That(() => Train("abab", 256), Throws.InstanceOf<RequestException>().With.Message.Contains("256"));
 
     [Test]
+    public void A_text_without_spaces_is_learned_from_in_parts()
+    {
+        MergeRanks ranks = Train(new string('a', 100_000), 261).Ranks;
+        Assert.That(Merges(ranks).Select(merge => merge.Length), Is.EqualTo(new[] { 2, 4, 8, 16 }));
+    }
+
+    [Test]
     public void The_order_in_which_words_were_counted_does_not_matter()
     {
         string[] parts = [.. Enumerable.Range(0, 6).Select(seed => RandomText.Words(new Random(seed), 500))];

@@ -93,6 +93,22 @@ public sealed class MergeRanksTests
     }
 
     [Test]
+    public void A_merge_list_is_read_as_it_was_written()
+    {
+        MergeRanks ranks = BpeTokenizerTests.Tokenizer(Corpus, 400).Ranks;
+        ranks.SaveMergeList(_folder.Path);
+        AssertEqual(MergeRanks.Load(_folder.PathOf("merges.txt")), ranks);
+        Assert.That(File.ReadAllText(_folder.PathOf("merges.txt")), Is.EqualTo(Gpt2Files().Merges));
+    }
+
+    [Test]
+    public void Ranks_that_are_no_merges_are_not_written_as_merges()
+    {
+        string path = _folder.Write("t.tiktoken", string.Join('\n', Lines()[..256].Append($"{Convert.ToBase64String("xyz"u8)} 256")) + "\n");
+        Assert.That(() => MergeRanks.Load(path).SaveMergeList(_folder.Path), Throws.InstanceOf<RequestException>().With.Message.Contains("rank 256"));
+    }
+
+    [Test]
     public void Merges_that_do_not_fit_the_vocabulary_are_refused()
     {
         (string merges, string vocabulary) = Gpt2Files();
