@@ -27,7 +27,7 @@ public sealed class CorpusPreparer
     private CorpusPreparer(CorpusOptions options, IProgress<PreparationProgress>? progress, CancellationToken cancellation)
     {
         (_options, _progress, _cancellation) = (options, progress, cancellation);
-        _sources = options.Inputs.Count > 0 ? InputFiles.Open(options.Inputs) : [new ApiDocumentationSource(ApiDocumentation.Locate())];
+        _sources = options.Inputs.Count > 0 ? InputFiles.Open(options.Inputs) : [ApiDocumentationSource.Load(ApiDocumentation.Locate())];
         _sourceBytes = _sources.Sum(source => source.Bytes);
         _segmentBytes = (int)Math.Clamp(_sourceBytes / SegmentsPerCorpus, TextSegmenter.LeastSegmentBytes, LargestSegmentBytes);
     }
@@ -103,7 +103,7 @@ public sealed class CorpusPreparer
 
         IEnumerable<SegmentBatch> Sample()
         {
-            var sampled = new SplitAssignment(Math.Min(1, LargestVocabularySample / Math.Max(1, _sourceBytes)));
+            var sampled = new SplitAssignment(LargestVocabularySample / Math.Max(1, _sourceBytes), SegmentBatch.TargetBytes);
             foreach (SegmentBatch batch in Batches())
             {
                 if (sampled.Next(batch.Bytes))
@@ -138,6 +138,7 @@ public sealed class CorpusPreparer
         OrderedPipeline.Run(Batches(), _options.Threads, batch => EncodedBatch.Create(batch, tokenizer), Write, _cancellation);
         train.Complete();
         validation.Complete();
+        Report(PreparationPhase.Encoding, _sourceBytes, _sourceBytes);
 
         void Write(SegmentBatch batch, EncodedBatch encoded)
         {
@@ -177,7 +178,8 @@ public sealed class CorpusPreparer
         }
     }
 
-    private IEnumerable<SegmentBatch> Batches() => SegmentBatch.Collect(new TextSegmenter(_segmentBytes).Read(_sources), _options.ValidationFraction);
+    private IEnumerable<SegmentBatch> Batches() =>
+        SegmentBatch.Collect(new TextSegmenter(_segmentBytes).Read(_sources), new SplitAssignment(_options.ValidationFraction, _segmentBytes));
 
     private void Report(PreparationPhase phase, long done, long total) => _progress?.Report(new PreparationProgress(phase, done, total));
 

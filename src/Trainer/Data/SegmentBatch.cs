@@ -7,7 +7,7 @@ namespace Trainer.Data;
 internal sealed class SegmentBatch : IDisposable
 {
     // Enough that handing work to a thread costs nothing beside it, little enough that the threads finish together.
-    private const int TargetBytes = 256 * 1024;
+    public const int TargetBytes = 256 * 1024;
 
     private readonly ArrayPoolBufferWriter<byte> _text = new(TargetBytes);
     private readonly List<Entry> _entries = [];
@@ -33,9 +33,8 @@ internal sealed class SegmentBatch : IDisposable
     public ReadOnlySpan<byte> Text(Entry entry) => _text.WrittenSpan.Slice(entry.Start, entry.Length);
 
     /// <summary>Collects segments into batches, saying of each which split it belongs to.</summary>
-    public static IEnumerable<SegmentBatch> Collect(IEnumerable<TextSegment> segments, double validationFraction)
+    public static IEnumerable<SegmentBatch> Collect(IEnumerable<TextSegment> segments, SplitAssignment assignment)
     {
-        var assignment = new SplitAssignment(validationFraction);
         bool previousIsValidation = false;
         SegmentBatch? batch = null;
         foreach (TextSegment segment in segments)

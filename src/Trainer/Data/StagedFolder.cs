@@ -45,6 +45,8 @@ internal sealed class StagedFolder : IDisposable
         _lock.Dispose();
         CheckFinal();
         string replaced = _final + ".replaced";
+        if (Dataset.Exists(replaced))
+            Directory.Delete(replaced, recursive: true);
         if (Directory.Exists(_final))
             Directory.Move(_final, replaced);
         Directory.Move(Path, _final);

@@ -17,7 +17,7 @@ public sealed record BpeTrainingResult(MergeRanks Ranks, int RequestedVocabulary
 /// one with the smaller left id is merged first, then the one with the smaller right id. So the result depends on nothing but the counts.
 /// </summary>
 /// <remarks>
-/// Only the words that hold the merged pair are visited, and only their pairs are counted anew. The counts of old pairs can only fall,
+/// Only the words that hold the merged pair are visited, and only the pairs beside it are counted anew. The counts of old pairs can only fall,
 /// so a queue entry is an upper bound: one that is too high goes back with its present count when it comes up.
 /// </remarks>
 public sealed class BpeTrainer
@@ -36,7 +36,7 @@ public sealed class BpeTrainer
     {
         public long Count;
 
-        // Ascending in each batch of insertions; may name a word twice, or one that has lost the pair since.
+        // May name a word twice, or one that has lost the pair since.
         public readonly List<int> Words = [];
     }
 
@@ -110,8 +110,8 @@ public sealed class BpeTrainer
                 MergeIn(w, pair, merged, created);
             foreach ((int Left, int Right) next in created)
             {
-                if (_pairs.TryGetValue(next, out PairPlaces? counted))
-                    Enqueue(next, counted.Count);
+                if (_pairs[next].Count > 0)
+                    Enqueue(next, _pairs[next].Count);
             }
         }
 
@@ -134,55 +134,49 @@ public sealed class BpeTrainer
         return false;
     }
 
+    // Replaces the pair in a word, from the left. Only the pairs on both sides of a merge change; where two merges touch, the pair that the
+    // first makes with the left half of the second is taken back by the second.
     private void MergeIn(int w, (int Left, int Right) pair, int merged, HashSet<(int Left, int Right)> created)
     {
         Span<int> symbols = Symbols(w);
-        int first = 0;
-        while (first + 1 < symbols.Length && (symbols[first] != pair.Left || symbols[first + 1] != pair.Right))
-            first++;
-        if (first + 1 >= symbols.Length)
-            return;
-
         long count = _words.Count(w);
-        for (int i = 0; i + 1 < symbols.Length; i++)
-            Discount((symbols[i], symbols[i + 1]), count);
-
-        int length = first;
-        for (int i = first; i < symbols.Length; i++)
+        int length = 0;
+        for (int i = 0; i < symbols.Length; i++)
         {
-            bool here = i + 1 < symbols.Length && symbols[i] == pair.Left && symbols[i + 1] == pair.Right;
-            symbols[length++] = here ? merged : symbols[i];
-            if (here)
+            int symbol = symbols[i];
+            if (symbol == pair.Left && i + 1 < symbols.Length && symbols[i + 1] == pair.Right)
+            {
+                if (length > 0)
+                    Replace((symbols[length - 1], pair.Left), (symbols[length - 1], merged));
+                if (i + 2 < symbols.Length)
+                    Replace((pair.Right, symbols[i + 2]), (merged, symbols[i + 2]));
+                symbol = merged;
                 i++;
+            }
+
+            symbols[length++] = symbol;
         }
 
         _lengths[w] = length;
-        symbols = symbols[..length];
-        for (int i = 0; i + 1 < length; i++)
+
+        void Replace((int Left, int Right) before, (int Left, int Right) after)
         {
-            (int Left, int Right) next = (symbols[i], symbols[i + 1]);
-            bool isNew = next.Left == merged || next.Right == merged;
-            Count(next, count, isNew ? w : -1);
-            if (isNew)
-                created.Add(next);
+            // The merged pair itself is no longer counted.
+            if (_pairs.TryGetValue(before, out PairPlaces? places))
+                places.Count -= count;
+            Count(after, count, w);
+            created.Add(after);
         }
     }
 
     private Span<int> Symbols(int w) => _symbols.AsSpan(_starts[w], _lengths[w]);
-
-    private void Discount((int Left, int Right) pair, long count)
-    {
-        // The merged pair itself is no longer counted.
-        if (_pairs.TryGetValue(pair, out PairPlaces? places))
-            places.Count -= count;
-    }
 
     private void Count((int Left, int Right) pair, long count, int word)
     {
         ref PairPlaces? places = ref CollectionsMarshal.GetValueRefOrAddDefault(_pairs, pair, out _);
         places ??= new PairPlaces();
         places.Count += count;
-        if (word >= 0 && (places.Words.Count == 0 || places.Words[^1] != word))
+        if (places.Words.Count == 0 || places.Words[^1] != word)
             places.Words.Add(word);
     }
 

@@ -46,6 +46,41 @@ internal static class MergeList
         return MergeRanks.Create(tokens, vocabulary);
     }
 
+    /// <summary>Writes <c>merges.txt</c> and <c>vocab.json</c>.</summary>
+    /// <exception cref="RequestException">The ranks cannot be written as merges.</exception>
+    public static void Write(string folder, MergeRanks ranks)
+    {
+        var characterOfByte = new char[256];
+        foreach ((char character, byte value) in ByteOfCharacter)
+            characterOfByte[value] = character;
+        string[] names = [.. Enumerable.Range(0, ranks.Count).Select(rank => string.Concat(ranks[rank].ToArray().Select(value => characterOfByte[value])))];
+
+        var merges = new StringBuilder("#version: 0.2\n");
+        var pairs = new PairMerges(ranks.Tokens);
+        for (int rank = 0; rank < ranks.Count; rank++)
+        {
+            ReadOnlySpan<byte> bytes = ranks[rank];
+            if ((rank < 256) != (bytes.Length == 1))
+                throw new RequestException($"rank {rank} has {bytes.Length} bytes; a merge list needs the single bytes first and merges after them.");
+            if (rank < 256)
+                continue;
+            var parts = new int[bytes.Length];
+            int count = pairs.Encode(bytes, parts, rankLimit: rank);
+            if (count != 2)
+                throw new RequestException($"rank {rank} (\"{names[rank]}\") is not a merge of two earlier ranks; a merge list cannot hold it.");
+            merges.Append(names[parts[0]]).Append(' ').Append(names[parts[1]]).Append('\n');
+        }
+
+        File.WriteAllText(Path.Combine(folder, "merges.txt"), merges.ToString());
+        using FileStream file = File.Create(Path.Combine(folder, "vocab.json"));
+        using var json = new Utf8JsonWriter(file);
+        json.WriteStartObject();
+        for (int rank = 0; rank < ranks.Count; rank++)
+            json.WriteNumber(names[rank], rank);
+        json.WriteNumber("<|endoftext|>", ranks.Count);
+        json.WriteEndObject();
+    }
+
     private static void ReadMerges(string path, string vocabulary, Dictionary<string, int> ids, ByteStringTable tokens)
     {
         int number = 0;

@@ -35,6 +35,11 @@ public sealed class MergeRanks
     /// <summary>Writes the ranks as a <c>.tiktoken</c> rank file: one line per rank, base64 of the bytes, a space, the rank.</summary>
     public void Save(string path) => RankFile.Write(path, this);
 
+    /// <summary>Writes the ranks as Hugging Face keeps them: <c>merges.txt</c> and, with <c>&lt;|endoftext|&gt;</c> as last id, <c>vocab.json</c>.</summary>
+    /// <param name="folder">An existing folder; files of these names are replaced.</param>
+    /// <exception cref="RequestException">The first 256 ranks are not the single bytes, or a token does not come from merging two others.</exception>
+    public void SaveMergeList(string folder) => MergeList.Write(folder, this);
+
     /// <summary>Checks strings that came from a file or from training.</summary>
     /// <param name="tokens">The strings by rank.</param>
     /// <param name="origin">Where they came from, for the message.</param>

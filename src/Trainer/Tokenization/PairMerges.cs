@@ -56,15 +56,16 @@ internal sealed class PairMerges
     /// <summary>Encodes one piece: merges the pair of lowest rank, the leftmost of equals, until none is left.</summary>
     /// <param name="piece">The bytes of the piece.</param>
     /// <param name="tokens">Receives the tokens; at least as long as the piece.</param>
+    /// <param name="rankLimit">Only merges of lower rank are made.</param>
     /// <returns>The number of tokens.</returns>
-    public int Encode(ReadOnlySpan<byte> piece, Span<int> tokens)
+    public int Encode(ReadOnlySpan<byte> piece, Span<int> tokens, int rankLimit = None)
     {
         for (int i = 0; i < piece.Length; i++)
             tokens[i] = _tokenOfByte[piece[i]];
-        return piece.Length <= ShortPiece ? MergeByScanning(tokens[..piece.Length]) : MergeByHeap(tokens[..piece.Length]);
+        return piece.Length <= ShortPiece ? MergeByScanning(tokens[..piece.Length], rankLimit) : MergeByHeap(tokens[..piece.Length], rankLimit);
     }
 
-    private int MergeByScanning(Span<int> tokens)
+    private int MergeByScanning(Span<int> tokens, int rankLimit)
     {
         int count = tokens.Length;
         Span<int> ranks = stackalloc int[ShortPiece];
@@ -81,7 +82,7 @@ internal sealed class PairMerges
             }
 
             int merged = ranks[best];
-            if (merged == None)
+            if (merged >= rankLimit)
                 break;
             tokens[(best + 2)..count].CopyTo(tokens[(best + 1)..]);
             ranks[(best + 1)..(count - 1)].CopyTo(ranks[best..]);
@@ -98,7 +99,7 @@ internal sealed class PairMerges
 
     // A linked list of tokens and a heap of the pairs that can merge. An entry of the heap is stale, and skipped, when the pair that
     // now begins at its place has another rank.
-    private int MergeByHeap(Span<int> tokens)
+    private int MergeByHeap(Span<int> tokens, int rankLimit)
     {
         int count = tokens.Length;
         var next = new int[count];
@@ -110,7 +111,7 @@ internal sealed class PairMerges
             next[i] = i + 1;
             previous[i] = i - 1;
             ranks[i] = i + 1 < count ? Find(tokens[i], tokens[i + 1]) : None;
-            if (ranks[i] != None)
+            if (ranks[i] < rankLimit)
                 heap.Enqueue(i, (ranks[i], i));
         }
 
@@ -137,7 +138,7 @@ internal sealed class PairMerges
         void UpdatePair(Span<int> current, int place)
         {
             ranks[place] = next[place] < count ? Find(current[place], current[next[place]]) : None;
-            if (ranks[place] != None)
+            if (ranks[place] < rankLimit)
                 heap.Enqueue(place, (ranks[place], place));
         }
     }

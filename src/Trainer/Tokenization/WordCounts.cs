@@ -8,6 +8,9 @@ namespace Trainer.Tokenization;
 /// </summary>
 public sealed class WordCounts
 {
+    // A longer run, such as a text without spaces, is counted in parts: a merge visits the whole of each word in which it occurs.
+    private const int LongestWord = 512;
+
     private readonly ByteStringTable _words = new();
     private readonly List<long> _counts = [];
 
@@ -23,7 +26,7 @@ public sealed class WordCounts
         Bytes += utf8.Length;
         while (!utf8.IsEmpty)
         {
-            int length = PieceSplitter.FirstPiece(utf8);
+            int length = Math.Min(LongestWord, PieceSplitter.FirstPiece(utf8));
             Add(utf8[..length], 1);
             utf8 = utf8[length..];
         }
