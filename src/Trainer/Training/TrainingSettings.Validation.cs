@@ -14,8 +14,8 @@ public sealed partial record TrainingSettings
     /// <exception cref="RequestException">The message names the option.</exception>
     public void Validate()
     {
-        foreach (TrainingOption option in TrainingOption.All)
-            option.Validate(this);
+        foreach (SettingDefinition definition in Definitions)
+            definition.Validate(this);
         _ = DecayGroups();
         Require(!Resume || Run is not null, "--resume needs --run DIR, the run to continue.");
         Require(!Resume || InitFrom is null, "--init-from begins a new run and --resume continues one; give only one of them.");

@@ -1,3 +1,4 @@
+using System.Reflection;
 using Trainer.Model;
 using Trainer.Training;
 
@@ -16,13 +17,13 @@ public sealed class TrainingSettingsTests
     [Test]
     public void Every_public_property_is_an_option_with_one_name_and_one_key()
     {
-        Assert.That(TrainingOption.All, Has.Count.EqualTo(typeof(TrainingSettings).GetProperties().Length));
-        Assert.That(TrainingOption.All.Select(option => option.Name), Is.Unique);
-        Assert.That(TrainingOption.All.Select(option => option.Key), Is.Unique);
-        TrainingOption seqLen = Option("--seq-len");
+        Assert.That(TrainingSettings.Definitions, Has.Count.EqualTo(typeof(TrainingSettings).GetProperties(BindingFlags.Public | BindingFlags.Instance).Length));
+        Assert.That(TrainingSettings.Definitions.Select(option => option.Name), Is.Unique);
+        Assert.That(TrainingSettings.Definitions.Select(option => option.Key), Is.Unique);
+        SettingDefinition seqLen = Option("--seq-len");
         Assert.That(seqLen.Key, Is.EqualTo("seqLen"));
         Assert.That(Option("--lr-schedule").Default, Is.EqualTo("cosine"));
-        Assert.That(Option("--adam-eps").Default, Is.EqualTo("1E-08"));
+        Assert.That(Option("--adam-eps").Default, Is.EqualTo("1e-08"));
     }
 
     [Test]
@@ -138,8 +139,8 @@ public sealed class TrainingSettingsTests
         return path;
     }
 
-    private static TrainingOption Option(string name) => TrainingOption.All.Single(option => option.Name == name);
+    private static SettingDefinition Option(string name) => TrainingSettings.Definitions.Single(option => option.Name == name);
 
-    private static Dictionary<TrainingOption, IReadOnlyList<string>> Given(params (string Name, string[] Values)[] options) =>
+    private static Dictionary<SettingDefinition, IReadOnlyList<string>> Given(params (string Name, string[] Values)[] options) =>
         options.ToDictionary(option => Option(option.Name), option => (IReadOnlyList<string>)option.Values);
 }
