@@ -26,8 +26,16 @@ public readonly struct CounterRandom(ulong seed, ulong stream)
     /// <summary>A standard normal number (Box and Muller 1958).</summary>
     public double Normal(ulong index)
     {
+        var (even, odd) = NormalPair(index / 2);
+        return index % 2 == 0 ? even : odd;
+    }
+
+    /// <summary>Normal numbers <c>2 · index</c> and <c>2 · index + 1</c>, at the price of one.</summary>
+    public (double Even, double Odd) NormalPair(ulong index)
+    {
         double radius = Math.Sqrt(-2.0 * Math.Log(1.0 - Uniform(2 * index)));
-        return radius * Math.Cos(2.0 * Math.PI * Uniform((2 * index) + 1));
+        var (sin, cos) = Math.SinCos(2.0 * Math.PI * Uniform((2 * index) + 1));
+        return (radius * cos, radius * sin);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

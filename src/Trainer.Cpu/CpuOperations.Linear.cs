@@ -1,0 +1,46 @@
+namespace Trainer.Cpu;
+
+internal sealed unsafe partial class CpuOperations<TVector>
+{
+    public override void LinearForward(float* output, float* input, float* weight, float* bias, float* preActivation, int rows, int n, int k)
+    {
+        var operands = new EpilogueOperands(bias, preActivation);
+        var epilogue = preActivation != null ? new Epilogue(&LinearEpilogues.BiasGelu<TVector>, operands)
+            : bias != null ? new Epilogue(&LinearEpilogues.Bias<TVector>, operands)
+            : default;
+        Product.Run(rows, n, k, MatrixOperand.RowMajor(input, k), MatrixOperand.RowMajor(weight, k).Transposed, output, n, accumulate: false, epilogue);
+    }
+
+    public override void LinearBackwardInput(float* dInput, float* dOutput, float* weight, float* preActivation, int rows, int n, int k)
+    {
+        var epilogue = preActivation == null ? default
+            : new Epilogue(&LinearEpilogues.GeluDerivative<TVector>, new EpilogueOperands(null, preActivation));
+        Product.Run(rows, k, n, MatrixOperand.RowMajor(dOutput, n), MatrixOperand.RowMajor(weight, k), dInput, k, accumulate: false, epilogue);
+    }
+
+    public override void LinearBackwardWeight(float* dWeight, float* dBias, float* dOutput, float* input, int rows, int n, int k)
+    {
+        Product.Run(n, k, rows, MatrixOperand.RowMajor(dOutput, n).Transposed, MatrixOperand.RowMajor(input, k), dWeight, k, accumulate: true);
+        if (dBias == null)
+            return;
+        int blocks = Blocks(rows, RowsPerPartialSum);
+        float* partial = _partialSums.Ensure((long)blocks * n);
+        Team.Run(new ColumnSumJob { Values = dOutput, Partial = partial, Rows = rows, Columns = n }, blocks);
+        AddPartialSums(dBias, partial, blocks, n, n);
+    }
+
+    private struct ColumnSumJob : ITeamJob
+    {
+        public required float* Values, Partial;
+        public required int Rows, Columns;
+
+        public readonly void Run(int item, int worker)
+        {
+            float* sums = Partial + ((long)item * Columns);
+            new Span<float>(sums, Columns).Clear();
+            int end = Math.Min(Rows, (item + 1) * RowsPerPartialSum);
+            for (int row = item * RowsPerPartialSum; row < end; row++)
+                Add(sums, Values + ((long)row * Columns), Columns);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+using System.Runtime.CompilerServices;
+
+namespace Trainer.Cpu;
+
+/// <summary>One piece of work that a <see cref="ThreadTeam"/> divides: a struct of pointers and sizes, run once for each item.</summary>
+internal interface ITeamJob
+{
+    /// <summary>Does one item.</summary>
+    /// <param name="item">The item, from 0.</param>
+    /// <param name="worker">Which thread does it, from 0: the index of its scratch memory.</param>
+    void Run(int item, int worker);
+}
+
+/// <summary>
+/// A fixed team of threads that share out the items of one job at a time. Which thread does which item is left to chance; therefore an
+/// item's result must not depend on it, and every reduction over items is made afterwards, in order. Nothing is allocated per job.
+/// </summary>
+internal sealed unsafe class ThreadTeam : IDisposable
+{
+    /// <summary>How long an idle thread spins before it sleeps: longer than the gaps between the operations of a step.</summary>
+    private const int SpinsBeforeSleep = 4000;
+
+    private readonly Thread[] _threads;
+    private readonly SemaphoreSlim _wake = new(0);
+    private readonly Lock _sleepers = new();
+    private delegate*<void*, int, int, void> _run;
+    private void* _job;
+    private int _items;
+    private int _next;
+    private int _busy;
+    private int _asleep;
+    private volatile int _generation;
+    private volatile bool _stop;
+    private volatile Exception? _failure;
+
+    public ThreadTeam(int threads)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
+        Threads = threads;
+        _threads = new Thread[threads - 1];
+        for (int i = 0; i < _threads.Length; i++)
+        {
+            int worker = i + 1;
+            _threads[i] = new Thread(() => Work(worker)) { IsBackground = true, Name = $"trainer cpu {worker}" };
+            _threads[i].Start();
+        }
+    }
+
+    /// <summary>The number of threads, the caller's included.</summary>
+    public int Threads { get; }
+
+    /// <summary>Runs a job's items on all threads and returns when all are done.</summary>
+    public void Run<TJob>(TJob job, int items)
+        where TJob : struct, ITeamJob
+    {
+        if (items <= 1 || Threads == 1)
+        {
+            for (int item = 0; item < items; item++)
+                job.Run(item, 0);
+            return;
+        }
+
+        _run = &Trampoline<TJob>;
+        _job = Unsafe.AsPointer(ref job);
+        _items = items;
+        _next = 0;
+        _busy = _threads.Length;
+        _generation++;
+        lock (_sleepers)
+        {
+            if (_asleep > 0)
+                _wake.Release(_asleep);
+            _asleep = 0;
+        }
+
+        TakeItems(0);
+        var spin = default(SpinWait);
+        while (Volatile.Read(ref _busy) > 0)
+            spin.SpinOnce(sleep1Threshold: -1);
+        if (_failure is { } failure)
+        {
+            _failure = null;
+            throw new InvalidOperationException("a worker thread failed", failure);
+        }
+    }
+
+    public void Dispose()
+    {
+        _stop = true;
+        _generation++;
+        lock (_sleepers)
+        {
+            if (_asleep > 0)
+                _wake.Release(_asleep);
+            _asleep = 0;
+        }
+
+        foreach (var thread in _threads)
+            thread.Join();
+        _wake.Dispose();
+    }
+
+    private static void Trampoline<TJob>(void* job, int item, int worker)
+        where TJob : struct, ITeamJob => Unsafe.AsRef<TJob>(job).Run(item, worker);
+
+    private void Work(int worker)
+    {
+        int seen = 0;
+        while (true)
+        {
+            Await(seen);
+            seen = _generation;
+            if (_stop)
+                return;
+            TakeItems(worker);
+            Interlocked.Decrement(ref _busy);
+        }
+    }
+
+    private void Await(int seen)
+    {
+        for (int i = 0; i < SpinsBeforeSleep; i++)
+        {
+            if (_generation != seen)
+                return;
+            Thread.SpinWait(20);
+        }
+
+        lock (_sleepers)
+        {
+            if (_generation != seen)
+                return;
+            _asleep++;
+        }
+
+        _wake.Wait();
+    }
+
+    private void TakeItems(int worker)
+    {
+        try
+        {
+            int item;
+            while ((item = Interlocked.Increment(ref _next) - 1) < _items)
+                _run(_job, item, worker);
+        }
+        catch (Exception exception) when (worker > 0)
+        {
+            // A thread that died would leave the caller waiting for ever; the caller throws it instead.
+            _failure = exception;
+        }
+    }
+}

@@ -1,0 +1,53 @@
+using System.IO.Enumeration;
+
+namespace Trainer.Data;
+
+/// <summary>File patterns: <c>*</c> and <c>?</c> within a name, <c>**</c> for any number of folders.</summary>
+internal static class FilePattern
+{
+    private static readonly char[] Separators = [Path.DirectorySeparatorChar, Path.AltDirectorySeparatorChar];
+
+    /// <summary>Whether a path is a pattern rather than a name.</summary>
+    public static bool IsPattern(string path) => path.AsSpan().IndexOfAny('*', '?') >= 0;
+
+    /// <summary>The files that match, in ordinal order. Folders whose names begin with a dot are matched only where the pattern says so.</summary>
+    public static IReadOnlyList<string> Expand(string pattern)
+    {
+        string[] parts = pattern.Split(Separators, StringSplitOptions.RemoveEmptyEntries);
+        int literal = Array.FindIndex(parts, IsPattern);
+        string root = string.Join(Path.DirectorySeparatorChar, parts[..literal]);
+        if (Path.IsPathRooted(pattern) && !Path.IsPathRooted(root))
+            root = Path.DirectorySeparatorChar + root;
+        var found = new SortedSet<string>(StringComparer.Ordinal);
+        Match(root, parts.AsSpan(literal), found);
+        return [.. found];
+    }
+
+    private static void Match(string folder, ReadOnlySpan<string> parts, SortedSet<string> found)
+    {
+        string listed = folder.Length == 0 ? "." : folder;
+        if (!Directory.Exists(listed))
+            return;
+        if (parts[0] == "**")
+        {
+            ReadOnlySpan<string> rest = parts.Length > 1 ? parts[1..] : ["*"];
+            Match(folder, rest, found);
+            foreach (string name in Names(Directory.EnumerateDirectories(listed), "*"))
+                Match(Path.Combine(folder, name), parts, found);
+        }
+        else if (parts.Length == 1)
+        {
+            foreach (string name in Names(Directory.EnumerateFiles(listed), parts[0]))
+                found.Add(Path.Combine(folder, name));
+        }
+        else
+        {
+            foreach (string name in Names(Directory.EnumerateDirectories(listed), parts[0]))
+                Match(Path.Combine(folder, name), parts[1..], found);
+        }
+    }
+
+    private static List<string> Names(IEnumerable<string> paths, string expression) =>
+        [.. paths.Select(path => Path.GetFileName(path))
+            .Where(name => (name[0] != '.' || expression[0] == '.') && FileSystemName.MatchesSimpleExpression(expression, name, ignoreCase: false))];
+}
