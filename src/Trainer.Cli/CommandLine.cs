@@ -52,7 +52,7 @@ internal static class CommandLine
         }
     }
 
-    private static Verb[] Verbs(Terminal terminal) => [DoctorCommand.Create(terminal)];
+    private static Verb[] Verbs(Terminal terminal) => [PrepareCommand.Create(terminal), DoctorCommand.Create(terminal)];
 
     private static ExitCode Report(Exception exception, Terminal terminal, bool verbose)
     {

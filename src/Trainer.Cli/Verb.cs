@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics.CodeAnalysis;
 using Trainer.Training;
 
 namespace Trainer.Cli;
@@ -20,6 +21,16 @@ internal sealed class Verb : Command
         foreach (SettingDefinition definition in definitions)
             Options.Add(new SettingOption(definition));
         SetAction(parse => (int)run(Given(parse)));
+    }
+
+    /// <summary>Creates a verb whose options are the settings of one type.</summary>
+    /// <typeparam name="T">The settings: properties with a <see cref="SettingAttribute"/>.</typeparam>
+    public static Verb Create<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] T>(
+        string name, string description, IReadOnlyList<string> examples, Func<T, ExitCode> run)
+        where T : class, new()
+    {
+        IReadOnlyList<SettingDefinition> definitions = SettingDefinition.Of<T>();
+        return new Verb(name, description, examples, definitions, given => run(SettingDefinition.Read<T>(definitions, given)));
     }
 
     /// <summary>Whole command lines that show the verb at work.</summary>

@@ -16,14 +16,12 @@ internal sealed record DoctorSettings
 /// <summary><c>trainer doctor</c>: what this machine has for training.</summary>
 internal static class DoctorCommand
 {
-    public static Verb Create(Terminal terminal) => new(
+    public static Verb Create(Terminal terminal) => Verb.Create<DoctorSettings>(
         "doctor",
         "Shows what this machine has for training: processor, memory, disk, GPUs, and why a GPU is not used.",
         ["trainer doctor", "trainer doctor --json"],
-        SettingDefinition.Of<DoctorSettings>(),
-        given =>
+        settings =>
         {
-            DoctorSettings settings = SettingDefinition.Read<DoctorSettings>(given);
             Machine machine = Machine.Read();
             CudaProbe cuda = CudaProbe.Run();
             if (!settings.Json)

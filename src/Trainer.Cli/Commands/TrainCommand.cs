@@ -1,4 +1,5 @@
 using Trainer.Cli.Display;
+using Trainer.Data;
 using Trainer.Training;
 
 namespace Trainer.Cli.Commands;
@@ -14,10 +15,10 @@ internal sealed record TrainRequest
 /// <summary>The work of the verb.</summary>
 /// <param name="settings">Checked settings.</param>
 /// <param name="observer">Is told what happens.</param>
-/// <param name="note">Is told what happens before the run begins: a corpus that is prepared.</param>
+/// <param name="preparation">Is told how far a corpus is that has to be prepared first.</param>
 /// <param name="stop">Asks for a checkpoint and an end after the current step.</param>
 /// <returns>How it ended.</returns>
-internal delegate TrainingSummary Train(TrainingSettings settings, ITrainingObserver observer, Action<string> note, CancellationToken stop);
+internal delegate TrainingSummary Train(TrainingSettings settings, ITrainingObserver observer, IProgress<PreparationProgress> preparation, CancellationToken stop);
 
 /// <summary><c>trainer train</c>: trains a model and shows how it goes.</summary>
 internal static class TrainCommand
@@ -36,11 +37,11 @@ internal static class TrainCommand
         [.. RequestDefinitions, .. TrainingSettings.Definitions],
         given =>
         {
-            TrainRequest request = SettingDefinition.Read<TrainRequest>(Part(given, RequestDefinitions));
+            TrainRequest request = SettingDefinition.Read<TrainRequest>(RequestDefinitions, Part(given, RequestDefinitions));
             TrainingSettings settings = TrainingSettings.Load(request.Config, Part(given, TrainingSettings.Definitions));
             ITrainingObserver observer = terminal.Rich ? new LiveConsole(terminal, TimeProvider.System) : new PlainConsole(terminal.Error, TimeProvider.System);
             terminal.StopOnInterruption();
-            TrainingSummary summary = train(settings, observer, terminal.Note, terminal.Stop);
+            TrainingSummary summary = train(settings, observer, new PreparationDisplay(terminal, TimeProvider.System), terminal.Stop);
             return summary.Interrupted ? ExitCode.Interrupted : ExitCode.Done;
         });
 

@@ -25,6 +25,9 @@ public sealed class SettingAttribute(string group, string help, string? valueNam
     /// <summary>What happens when it is not given; null when the property's initial value says so.</summary>
     public string? Default { get; init; }
 
+    /// <summary>Whether the command line must give it.</summary>
+    public bool Required { get; init; }
+
     /// <summary>Whether it is part of what makes the run: recorded in the run's configuration.</summary>
     public bool Recorded { get; init; } = true;
 }

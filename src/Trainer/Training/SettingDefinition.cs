@@ -47,12 +47,16 @@ public sealed class SettingDefinition
     }
 
     /// <summary>An object with the settings that a command line gives, checked one by one.</summary>
+    /// <param name="definitions">What <see cref="Of"/> gave for the type.</param>
     /// <param name="commandLine">The values given for each setting; none for a switch without a value.</param>
-    /// <exception cref="RequestException">A value has the wrong type or is out of range; the message names the option.</exception>
-    public static T Read<T>(IReadOnlyDictionary<SettingDefinition, IReadOnlyList<string>> commandLine)
+    /// <exception cref="RequestException">A required setting is missing, or a value has the wrong type or is out of range; the message names the option.</exception>
+    public static T Read<T>(IReadOnlyList<SettingDefinition> definitions, IReadOnlyDictionary<SettingDefinition, IReadOnlyList<string>> commandLine)
         where T : class, new()
     {
+        ArgumentNullException.ThrowIfNull(definitions);
         ArgumentNullException.ThrowIfNull(commandLine);
+        if (definitions.FirstOrDefault(definition => definition._setting.Required && !commandLine.ContainsKey(definition)) is { } missing)
+            throw new RequestException($"{missing.Name} {missing.ValueName} is missing: {missing.Help}.");
         var settings = new T();
         foreach ((SettingDefinition definition, IReadOnlyList<string> values) in commandLine)
         {
@@ -79,7 +83,7 @@ public sealed class SettingDefinition
     public string? ValueName => IsSwitch ? null : _setting.ValueName ?? _setting.Values;
 
     /// <summary>What happens when it is not given.</summary>
-    public string Default => _setting.Default ?? Text(_initial);
+    public string Default => _setting.Required ? "required" : _setting.Default ?? Text(_initial);
 
     /// <summary>The words allowed; empty when it is not a matter of words.</summary>
     public IReadOnlyList<string> Values { get; }

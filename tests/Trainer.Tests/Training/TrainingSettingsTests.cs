@@ -1,5 +1,6 @@
 using System.Reflection;
 using Trainer.Model;
+using Trainer.Optimization;
 using Trainer.Training;
 
 namespace Trainer.Tests.Training;
@@ -41,7 +42,7 @@ public sealed class TrainingSettingsTests
             Assert.That(settings.Lr, Is.EqualTo(0.01));
             Assert.That(settings.DecayBias, Is.True);
             Assert.That(settings.DecayEmbeddings, Is.False);
-            Assert.That(settings.DecayGroups(), Is.EqualTo(new[] { ("h.0.*", 0.5) }));
+            Assert.That(settings.DecayGroups(), Is.EqualTo(new[] { new StrengthOverride("h.0.*", 0.5) }));
         });
     }
 
@@ -96,8 +97,7 @@ public sealed class TrainingSettingsTests
     [TestCase("--regularizer", "norm-contrl", "did you mean norm-control?")]
     [TestCase("--preset", "gpt2-mdium", "did you mean gpt2-medium?")]
     [TestCase("--device", "cuda:x", "It is one of auto, cpu, cuda, cuda:N.")]
-    [TestCase("--decay-group", "h.0=", "PATTERN=STRENGTH")]
-    [TestCase("--decay-group", "h.0=-1", "PATTERN=STRENGTH")]
+    [TestCase("--decay-group", "h.0=", "--decay-group 'h.0='")]
     [TestCase("--resume", "true", "--resume needs --run")]
     [TestCase("--resume", "perhaps", "is not true or false")]
     [TestCase("--train-data", "x.bin", "--val-data")]
