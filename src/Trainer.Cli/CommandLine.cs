@@ -32,7 +32,7 @@ internal static class CommandLine
             if (parse.Errors.Count > 0 && parse.Action is not HelpText)
             {
                 // Who names no verb asks which there are.
-                if (parse.CommandResult.Command == root && parse.UnmatchedTokens.Count == 0)
+                if (parse.CommandResult.Command.Subcommands.Count > 0 && parse.UnmatchedTokens.Count == 0)
                     return new HelpText(terminal.Out).Invoke(parse);
                 throw new RequestException(WhatIsWrong(parse));
             }
@@ -52,7 +52,7 @@ internal static class CommandLine
         }
     }
 
-    private static Verb[] Verbs(Terminal terminal) => [PrepareCommand.Create(terminal), DoctorCommand.Create(terminal)];
+    private static Verb[] Verbs(Terminal terminal) => [PrepareCommand.Create(terminal), BenchCommand.Create(terminal), DoctorCommand.Create(terminal)];
 
     private static ExitCode Report(Exception exception, Terminal terminal, bool verbose)
     {
@@ -74,12 +74,13 @@ internal static class CommandLine
     private static string WhatIsWrong(ParseResult parse)
     {
         Command command = parse.CommandResult.Command;
-        string help = command is RootCommand ? "'trainer --help' lists the verbs." : $"'trainer {command.Name} --help' lists the options.";
+        bool takesVerb = command.Subcommands.Count > 0;
+        string help = $"'{Verb.Path(command)} --help' lists the {(takesVerb ? "verbs" : "options")}.";
         if (parse.UnmatchedTokens is [var token, ..])
         {
             if (token.StartsWith('-'))
                 return $"there is no option {token}{NearestName.Suggestion(token, command.Options.Append(Verbose).Select(option => option.Name))}\n{help}";
-            return command is RootCommand
+            return takesVerb
                 ? $"there is no verb '{token}'{NearestName.Suggestion(token, command.Subcommands.Select(verb => verb.Name))}\n{help}"
                 : $"'{token}' belongs to no option.\n{help}";
         }

@@ -18,7 +18,7 @@ internal sealed class HelpText(TextWriter output) : SynchronousCommandLineAction
         Command command = parseResult.CommandResult.Command;
         WriteWrapped(new StringBuilder(), 0, command.Description ?? string.Empty);
         output.WriteLine();
-        output.WriteLine(command is Verb ? $"Usage: trainer {command.Name} [options]" : "Usage: trainer <verb> [options]");
+        output.WriteLine($"Usage: {Verb.Path(command)}{(command.Subcommands.Count > 0 ? " <verb>" : string.Empty)} [options]");
 
         if (command.Subcommands.Count > 0)
             WriteSection("Verbs", [.. command.Subcommands.Select(verb => (verb.Name, verb.Description ?? string.Empty))]);

@@ -15,13 +15,19 @@ internal sealed class Verb : Command
     /// <param name="run">The work, given the values of the options that are present.</param>
     public Verb(string name, string description, IReadOnlyList<string> examples, IReadOnlyList<SettingDefinition> definitions,
         Func<IReadOnlyDictionary<SettingDefinition, IReadOnlyList<string>>, ExitCode> run)
-        : base(name, description)
+        : this(name, description, examples)
     {
-        Examples = examples;
         foreach (SettingDefinition definition in definitions)
             Options.Add(new SettingOption(definition));
         SetAction(parse => (int)run(Given(parse)));
     }
+
+    private Verb(string name, string description, IReadOnlyList<string> examples)
+        : base(name, description) => Examples = examples;
+
+    /// <summary>The words that name a command: <c>trainer bench step</c>.</summary>
+    public static string Path(Command command) =>
+        command is RootCommand ? "trainer" : $"{Path(command.Parents.OfType<Command>().First())} {command.Name}";
 
     /// <summary>Creates a verb whose options are the settings of one type.</summary>
     /// <typeparam name="T">The settings: properties with a <see cref="SettingAttribute"/>.</typeparam>
@@ -31,6 +37,15 @@ internal sealed class Verb : Command
     {
         IReadOnlyList<SettingDefinition> definitions = SettingDefinition.Of<T>();
         return new Verb(name, description, examples, definitions, given => run(SettingDefinition.Read<T>(definitions, given)));
+    }
+
+    /// <summary>Creates a verb that is followed by one of several others.</summary>
+    public static Verb Of(string name, string description, IReadOnlyList<Verb> verbs)
+    {
+        var parent = new Verb(name, description, [.. verbs.Select(verb => verb.Examples[0])]);
+        foreach (Verb verb in verbs)
+            parent.Subcommands.Add(verb);
+        return parent;
     }
 
     /// <summary>Whole command lines that show the verb at work.</summary>
