@@ -45,6 +45,9 @@ public sealed class Gpt2 : IDisposable
     /// <summary>The sizes.</summary>
     public ModelConfig Config => Layout.Config;
 
+    /// <summary>The most tokens in a sequence that this instance has room for.</summary>
+    public int SequenceLength => _activations.MaximumSequenceLength;
+
     /// <summary>The memory that was planned, the optimizer's included.</summary>
     public MemoryPlan Memory { get; }
 

@@ -1,0 +1,266 @@
+using System.Diagnostics;
+using System.Globalization;
+using Trainer.Checkpoints;
+using Trainer.Compute;
+using Trainer.Data;
+using Trainer.Generation;
+using Trainer.Metrics;
+using Trainer.Model;
+using Trainer.Optimization;
+
+namespace Trainer.Training;
+
+/// <summary>
+/// One training run: the loop that moves tokens through model, optimizer, metrics and checkpoints. A run that was killed at any instant is
+/// continued from its last checkpoint with the same bits as if it had not been.
+/// </summary>
+public sealed class TrainingRun : IDisposable
+{
+    private readonly TrainingSettings _settings;
+    private readonly TrainingData _data;
+    private readonly IBackend _backend;
+    private readonly RunDirectory _directory;
+    private readonly Gpt2 _model;
+    private readonly AdamOptimizer _optimizer;
+    private readonly BatchLoader _loader;
+    private readonly Evaluator _evaluator;
+    private readonly CheckpointStore _checkpoints;
+    private readonly MetricsWriter _metrics;
+    private readonly SampleLog _samples;
+    private readonly int[] _tokens;
+    private readonly int[] _targets;
+    private readonly int _microBatches;
+    private readonly List<double> _stepMilliseconds;
+    private EvaluationMetrics? _last;
+    private EvaluationMetrics? _best;
+    private string? _lastCheckpoint;
+    private long _savedStep = -1;
+
+    private TrainingRun(TrainingSettings settings, TrainingData data, IBackend backend, RunDirectory directory)
+    {
+        (_settings, _data, _backend, _directory) = (settings, data, backend, directory);
+        int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
+        _checkpoints = new CheckpointStore(directory.Paths.Checkpoints, settings.Keep);
+        _lastCheckpoint = settings.Resume ? _checkpoints.FindNewest() : null;
+        var checkpoint = _lastCheckpoint is null ? null : Checkpoint.Open(_lastCheckpoint);
+        var source = checkpoint is null && settings.InitFrom is { } path ? ModelSource.Open(path) : null;
+        _model = new Gpt2(backend, ConfigOf(settings, data, checkpoint?.Model ?? source?.Config), b, t, ModelUse.Train);
+        _optimizer = new AdamOptimizer(backend, _model.Layout, _model.Parameters, _model.Gradients, settings.OptimizerOptions());
+        _loader = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
+        _evaluator = new Evaluator(data, b, t, settings.EvalBatches);
+        _tokens = new int[b * t];
+        _targets = new int[b * t];
+        _microBatches = settings.TotalBatchTokens!.Value / (b * t);
+        _stepMilliseconds = new List<double>(settings.Steps);
+        Begin(checkpoint, source);
+        _metrics = MetricsWriter.Open(directory.Paths.Metrics, _optimizer.StepsTaken);
+        _samples = new SampleLog(directory.Paths.Samples, _optimizer.StepsTaken);
+    }
+
+    /// <summary>The number of optimizer steps taken.</summary>
+    public long StepsTaken => _optimizer.StepsTaken;
+
+    /// <summary>Prepares a new run, or with <see cref="TrainingSettings.Resume"/> takes one up: everything is allocated and loaded.</summary>
+    /// <param name="settings">What to do; <see cref="TrainingSettings.Run"/> names the directory.</param>
+    /// <param name="data">What to train on; stays the caller's.</param>
+    /// <param name="backend">What computes; stays the caller's.</param>
+    /// <exception cref="RequestException">The settings do not fit the data, the machine, or the run to resume; or the directory holds another run.</exception>
+    public static TrainingRun Open(TrainingSettings settings, TrainingData data, IBackend backend)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(backend);
+        settings.Validate();
+        settings = settings.WithDefaults();
+        string path = settings.Run ?? NewRunPath();
+        // Everything that can be wrong with the request is found before the directory is made.
+        if (!settings.Resume)
+            CheckFits(settings, data, backend);
+        var directory = settings.Resume ? RunDirectory.Resume(path) : RunDirectory.Create(path);
+        try
+        {
+            if (settings.Resume)
+                RunRecord.CheckSameData(directory.Paths.Config, data);
+            RunRecord.Write(directory, settings, data, backend);
+            if (data.Tokenizer is { } tokenizer)
+                RunTokenizer.Save(directory.Paths.Root, tokenizer, data.TokenizerPath);
+            return new TrainingRun(settings, data, backend, directory);
+        }
+        catch
+        {
+            directory.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Trains to the last step, or until asked to stop: then a checkpoint of the step just taken is written.</summary>
+    /// <param name="observer">Is told what happens.</param>
+    /// <param name="stop">Asks for a stop after the current step.</param>
+    /// <exception cref="RunFailedException">The loss or a gradient is not finite, or a checkpoint cannot be written; the last good checkpoint stays.</exception>
+    public TrainingSummary Train(ITrainingObserver observer, CancellationToken stop = default)
+    {
+        ArgumentNullException.ThrowIfNull(observer);
+        long started = Stopwatch.GetTimestamp();
+        observer.Started(Plan());
+        while (StepsTaken < _settings.Steps && !stop.IsCancellationRequested)
+        {
+            var metrics = Step();
+            observer.Stepped(metrics);
+            if (IsDue(_settings.EvalEvery))
+                Evaluate(observer);
+            if (IsDue(_settings.SampleEvery))
+                Sample(observer);
+            if (IsDue(_settings.CheckpointEvery))
+                Save(observer);
+        }
+
+        bool interrupted = StepsTaken < _settings.Steps;
+        if (!interrupted && _settings.EvalEvery > 0 && _last?.Step != StepsTaken)
+            Evaluate(observer);
+        if (_savedStep != StepsTaken)
+            Save(observer);
+        var summary = new TrainingSummary(_directory.Paths.Root, _lastCheckpoint, StepsTaken, interrupted, _last, _best,
+            Stopwatch.GetElapsedTime(started), MedianTokensPerSecond());
+        observer.Finished(summary);
+        return summary;
+    }
+
+    /// <summary>Takes one optimizer step: gradients over all micro-batches, the update, a line of metrics.</summary>
+    /// <exception cref="RunFailedException">The loss or a gradient is not finite; no weight was changed.</exception>
+    public StepMetrics Step()
+    {
+        long started = Stopwatch.GetTimestamp();
+        _model.ZeroGradients();
+        double loss = 0;
+        for (int i = 0; i < _microBatches; i++)
+        {
+            _loader.Next(_tokens, _targets);
+            loss += _model.LossAndGradients(_tokens, _targets, _loader.BatchSize, _loader.SequenceLength, _microBatches) / _microBatches;
+        }
+
+        if (!double.IsFinite(loss))
+            throw NotFinite($"the loss is {loss}");
+        var step = _optimizer.Step();
+        if (!step.Taken)
+            throw NotFinite($"the gradient norm is {step.GradientNorm}");
+
+        double milliseconds = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+        var metrics = new StepMetrics(step.Step, loss, step.LearningRate, step.GradientNorm, step.WeightNorm, step.NormRatio,
+            milliseconds, _settings.TotalBatchTokens!.Value / milliseconds * 1000);
+        _metrics.Write(metrics);
+        _stepMilliseconds.Add(milliseconds);
+        return metrics;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _metrics.Dispose();
+        _optimizer.Dispose();
+        _model.Dispose();
+        _directory.Dispose();
+    }
+
+    private static ModelConfig ConfigOf(TrainingSettings settings, TrainingData data, ModelConfig? loaded)
+    {
+        if (loaded is null)
+            return settings.ModelConfig(data.Vocabulary);
+        if (loaded.Vocabulary != data.Vocabulary)
+            throw new RequestException($"the model has a vocabulary of {loaded.Vocabulary}, but the data have one of {data.Vocabulary}; give data made with the model's tokenizer.");
+        return loaded;
+    }
+
+    private static void CheckFits(TrainingSettings settings, TrainingData data, IBackend backend)
+    {
+        int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
+        var config = ConfigOf(settings, data, settings.InitFrom is { } path ? ModelSource.Open(path).Config : null);
+        MemoryPlan.Fitting(config, b, t, ModelUse.Train, backend.AvailableBytes);
+        settings.OptimizerOptions().Regularizer.Create(new ParameterLayout(config));
+        _ = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
+        _ = new Evaluator(data, b, t, settings.EvalBatches);
+    }
+
+    private static string NewRunPath()
+    {
+        string stem = Path.Combine("runs", DateTime.Now.ToString("yyyyMMdd-HHmmss", CultureInfo.InvariantCulture));
+        string path = stem;
+        for (int i = 2; Directory.Exists(path); i++)
+            path = string.Create(CultureInfo.InvariantCulture, $"{stem}-{i}");
+        return path;
+    }
+
+    private void Begin(Checkpoint? checkpoint, ModelSource? source)
+    {
+        if (checkpoint is not null)
+        {
+            checkpoint.Load(_backend, _model.Parameters, _optimizer);
+            var progress = checkpoint.State.Progress;
+            _loader.Position = progress.DataPosition;
+            _savedStep = checkpoint.Step;
+            if (progress.BestValidationLoss is { } best)
+                _best = new EvaluationMetrics(progress.BestStep, best, double.NaN);
+            return;
+        }
+
+        if (source is not null)
+            source.Load(_backend, _model.Parameters);
+        else
+            ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed);
+        _optimizer.Start();
+    }
+
+    private bool IsDue(int every) => every > 0 && StepsTaken % every == 0;
+
+    private void Evaluate(ITrainingObserver observer)
+    {
+        var metrics = new EvaluationMetrics(StepsTaken, _evaluator.ValidationLoss(_model), _evaluator.TrainLoss(_model));
+        _last = metrics;
+        if (_best is not { } best || metrics.ValidationLoss < best.ValidationLoss)
+            _best = metrics;
+        _metrics.Write(metrics);
+        observer.Evaluated(metrics);
+    }
+
+    private void Sample(ITrainingObserver observer)
+    {
+        if (_data.Tokenizer is not { } tokenizer)
+            return;
+        // A seed of its own for each step: the sample is the same whether or not the run was resumed.
+        var options = new SamplingOptions { Temperature = 0.8, TopK = 50, Seed = _settings.Seed + (ulong)StepsTaken };
+        string text = _settings.SamplePrompt
+            + string.Concat(new TextGenerator(_model, tokenizer).Continue(_settings.SamplePrompt, _settings.SampleTokens, options));
+        _samples.Append(StepsTaken, text);
+        observer.Sampled(StepsTaken, text);
+    }
+
+    private void Save(ITrainingObserver observer)
+    {
+        _metrics.Flush();
+        var progress = new TrainingProgress(StepsTaken * _settings.TotalBatchTokens!.Value, _loader.Position, _settings.Seed,
+            _best?.ValidationLoss, _best?.Step ?? 0);
+        _lastCheckpoint = _checkpoints.Write(_backend, _model.Config, _model.Parameters, _optimizer, progress);
+        _savedStep = StepsTaken;
+        observer.Saved(StepsTaken, _lastCheckpoint);
+    }
+
+    private RunFailedException NotFinite(string what) => new(
+        $"step {StepsTaken + 1}: {what}; no weight was changed, and "
+        + (_lastCheckpoint is null ? "no checkpoint was written yet." : $"the last good checkpoint is {_lastCheckpoint}.")
+        + "\nTry a lower --lr, a longer --warmup-steps or a smaller --grad-clip.");
+
+    private TrainingPlan Plan()
+    {
+        var config = _model.Config;
+        string model = $"L{config.Layers} H{config.Heads} C{config.Channels} T{_settings.SeqLen} V{config.Vocabulary}";
+        return new TrainingPlan(_directory.Paths.Root, _backend.Description, model, _model.Layout.Count, _data.Description, StepsTaken, _settings.Steps,
+            _settings.TotalBatchTokens!.Value, _model.Memory.Total, RuleDescription.Describe(_settings.OptimizerOptions(), _settings.Steps));
+    }
+
+    private double MedianTokensPerSecond()
+    {
+        if (_stepMilliseconds.Count == 0)
+            return 0;
+        double[] sorted = [.. _stepMilliseconds.Order()];
+        return _settings.TotalBatchTokens!.Value / sorted[sorted.Length / 2] * 1000;
+    }
+}
