@@ -1,1 +1,4 @@
-return 0;
+using Trainer.Cli;
+
+using var terminal = new Terminal();
+return CommandLine.Run(args, terminal);

@@ -1,11 +1,11 @@
 namespace Trainer.Training;
 
-/// <summary>Describes a property of <see cref="TrainingSettings"/> for the command line, the configuration file and the help text.</summary>
+/// <summary>Describes a property for the command line, the configuration file and the help text.</summary>
 /// <param name="group">The heading that the help text lists it under.</param>
 /// <param name="help">What it means, with its unit, in less than a sentence.</param>
 /// <param name="valueName">What stands for the value in the help text: <c>N</c>, <c>DIR</c>.</param>
 [AttributeUsage(AttributeTargets.Property)]
-internal sealed class SettingAttribute(string group, string help, string? valueName = null) : Attribute
+public sealed class SettingAttribute(string group, string help, string? valueName = null) : Attribute
 {
     /// <summary>The heading that the help text lists it under.</summary>
     public string Group => group;
@@ -24,6 +24,9 @@ internal sealed class SettingAttribute(string group, string help, string? valueN
 
     /// <summary>What happens when it is not given; null when the property's initial value says so.</summary>
     public string? Default { get; init; }
+
+    /// <summary>Whether the command line must give it.</summary>
+    public bool Required { get; init; }
 
     /// <summary>Whether it is part of what makes the run: recorded in the run's configuration.</summary>
     public bool Recorded { get; init; } = true;

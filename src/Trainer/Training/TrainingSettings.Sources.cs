@@ -15,6 +15,9 @@ public sealed partial record TrainingSettings
     /// <summary>The file in a run directory that records its settings.</summary>
     public const string RecordedFile = "config.json";
 
+    /// <summary>Every setting, in the order of the help text.</summary>
+    public static IReadOnlyList<SettingDefinition> Definitions { get; } = SettingDefinition.Of<TrainingSettings>();
+
     private static readonly JsonDocumentOptions Lenient = new() { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip };
 
     /// <summary>
@@ -25,7 +28,7 @@ public sealed partial record TrainingSettings
     /// <param name="commandLine">The values given for each option; none for a switch without a value.</param>
     /// <returns>Checked settings (<see cref="Validate"/>).</returns>
     /// <exception cref="RequestException">A file cannot be read, or a key, type or value is wrong.</exception>
-    public static TrainingSettings Load(string? configFile, IReadOnlyDictionary<TrainingOption, IReadOnlyList<string>> commandLine)
+    public static TrainingSettings Load(string? configFile, IReadOnlyDictionary<SettingDefinition, IReadOnlyList<string>> commandLine)
     {
         ArgumentNullException.ThrowIfNull(commandLine);
 
@@ -33,8 +36,8 @@ public sealed partial record TrainingSettings
         {
             if (configFile is not null)
                 target.ApplyFile(configFile);
-            foreach ((TrainingOption option, IReadOnlyList<string> values) in commandLine)
-                option.SetFromText(target, values);
+            foreach ((SettingDefinition definition, IReadOnlyList<string> values) in commandLine)
+                definition.SetFromText(target, values);
         }
 
         var settings = new TrainingSettings();
@@ -65,8 +68,8 @@ public sealed partial record TrainingSettings
     public void WriteTo(Utf8JsonWriter writer)
     {
         ArgumentNullException.ThrowIfNull(writer);
-        foreach (TrainingOption option in TrainingOption.All.Where(option => option.IsRecorded))
-            option.WriteTo(writer, this);
+        foreach (SettingDefinition definition in Definitions.Where(definition => definition.IsRecorded))
+            definition.WriteTo(writer, this);
     }
 
     /// <summary>The settings as a configuration file.</summary>
@@ -116,11 +119,11 @@ public sealed partial record TrainingSettings
         {
             if (member.Name == VersionsKey)
                 continue;
-            TrainingOption option = TrainingOption.All.FirstOrDefault(option => option.Key == member.Name)
+            SettingDefinition definition = Definitions.FirstOrDefault(known => known.Key == member.Name)
                 ?? throw new RequestException(
-                    $"{path}: there is no setting '{member.Name}'{NearestName.Suggestion(member.Name, TrainingOption.All.Select(known => known.Key))}\n"
+                    $"{path}: there is no setting '{member.Name}'{NearestName.Suggestion(member.Name, Definitions.Select(known => known.Key))}\n"
                     + "The settings are the options of 'trainer train' in camelCase; 'trainer train --help' lists them.");
-            option.SetFromJson(this, member.Value, path);
+            definition.SetFromJson(this, member.Value, path);
         }
     }
 }

@@ -1,21 +1,21 @@
-using System.Globalization;
 using Trainer.Model;
+using Trainer.Optimization;
 
 namespace Trainer.Training;
 
 /// <content>Checks, and what stands for a setting that is not given.</content>
 public sealed partial record TrainingSettings
 {
-    /// <summary>The strengths of <see cref="DecayGroup"/>: name patterns with <c>*</c> and <c>?</c>, and the strength of each.</summary>
-    /// <exception cref="RequestException">One has no pattern, or no number that is at least 0.</exception>
-    public IReadOnlyList<(string Pattern, double Strength)> DecayGroups() => [.. DecayGroup.Select(ParseDecayGroup)];
+    /// <summary>The strengths of <see cref="DecayGroup"/>.</summary>
+    /// <exception cref="RequestException">One has another form than PATTERN=STRENGTH.</exception>
+    public IReadOnlyList<StrengthOverride> DecayGroups() => [.. DecayGroup.Select(ParseDecayGroup)];
 
     /// <summary>Checks every value, and the values that must go together.</summary>
     /// <exception cref="RequestException">The message names the option.</exception>
     public void Validate()
     {
-        foreach (TrainingOption option in TrainingOption.All)
-            option.Validate(this);
+        foreach (SettingDefinition definition in Definitions)
+            definition.Validate(this);
         _ = DecayGroups();
         Require(!Resume || Run is not null, "--resume needs --run DIR, the run to continue.");
         Require(!Resume || InitFrom is null, "--init-from begins a new run and --resume continues one; give only one of them.");
@@ -67,13 +67,16 @@ public sealed partial record TrainingSettings
         return new ModelConfig(settings.Layers!.Value, settings.Heads!.Value, settings.Channels!.Value, settings.SeqLen!.Value, vocabulary).Validated();
     }
 
-    private static (string Pattern, double Strength) ParseDecayGroup(string text)
+    private static StrengthOverride ParseDecayGroup(string text)
     {
-        int equals = text.LastIndexOf('=');
-        if (equals > 0 && double.TryParse(text.AsSpan(equals + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out double strength)
-            && strength >= 0 && double.IsFinite(strength))
-            return (text[..equals], strength);
-        throw new RequestException($"--decay-group '{text}' must be PATTERN=STRENGTH with a strength of at least 0, as in 'h.0.*=0.2'.");
+        try
+        {
+            return StrengthOverride.Parse(text);
+        }
+        catch (RequestException exception)
+        {
+            throw new RequestException($"--decay-group {exception.Message}", exception);
+        }
     }
 
     private static void Require(bool condition, string message)

@@ -190,7 +190,7 @@ public sealed partial record TrainingSettings
     public bool DecayBias { get; init; }
 
     /// <summary>Strengths of their own for tensors whose name matches; see <see cref="DecayGroups"/>.</summary>
-    [Setting(RegularizerGroup, "strength for tensors whose name matches, as in 'h.0.*=0.2'; repeatable", "PATTERN=STRENGTH", Default = "none")]
+    [Setting(RegularizerGroup, "strength or norm target for tensors whose name matches, as in 'h.0.*=0.2'; none: not regularised; repeatable", "PATTERN=STRENGTH", Default = "none")]
     public IReadOnlyList<string> DecayGroup { get; init; } = [];
 
     /// <summary>Steps between evaluations; 0 for none.</summary>

@@ -1,4 +1,6 @@
+using System.Reflection;
 using Trainer.Model;
+using Trainer.Optimization;
 using Trainer.Training;
 
 namespace Trainer.Tests.Training;
@@ -16,13 +18,13 @@ public sealed class TrainingSettingsTests
     [Test]
     public void Every_public_property_is_an_option_with_one_name_and_one_key()
     {
-        Assert.That(TrainingOption.All, Has.Count.EqualTo(typeof(TrainingSettings).GetProperties().Length));
-        Assert.That(TrainingOption.All.Select(option => option.Name), Is.Unique);
-        Assert.That(TrainingOption.All.Select(option => option.Key), Is.Unique);
-        TrainingOption seqLen = Option("--seq-len");
+        Assert.That(TrainingSettings.Definitions, Has.Count.EqualTo(typeof(TrainingSettings).GetProperties(BindingFlags.Public | BindingFlags.Instance).Length));
+        Assert.That(TrainingSettings.Definitions.Select(option => option.Name), Is.Unique);
+        Assert.That(TrainingSettings.Definitions.Select(option => option.Key), Is.Unique);
+        SettingDefinition seqLen = Option("--seq-len");
         Assert.That(seqLen.Key, Is.EqualTo("seqLen"));
         Assert.That(Option("--lr-schedule").Default, Is.EqualTo("cosine"));
-        Assert.That(Option("--adam-eps").Default, Is.EqualTo("1E-08"));
+        Assert.That(Option("--adam-eps").Default, Is.EqualTo("1e-08"));
     }
 
     [Test]
@@ -40,7 +42,7 @@ public sealed class TrainingSettingsTests
             Assert.That(settings.Lr, Is.EqualTo(0.01));
             Assert.That(settings.DecayBias, Is.True);
             Assert.That(settings.DecayEmbeddings, Is.False);
-            Assert.That(settings.DecayGroups(), Is.EqualTo(new[] { ("h.0.*", 0.5) }));
+            Assert.That(settings.DecayGroups(), Is.EqualTo(new[] { new StrengthOverride("h.0.*", 0.5) }));
         });
     }
 
@@ -95,8 +97,7 @@ public sealed class TrainingSettingsTests
     [TestCase("--regularizer", "norm-contrl", "did you mean norm-control?")]
     [TestCase("--preset", "gpt2-mdium", "did you mean gpt2-medium?")]
     [TestCase("--device", "cuda:x", "It is one of auto, cpu, cuda, cuda:N.")]
-    [TestCase("--decay-group", "h.0=", "PATTERN=STRENGTH")]
-    [TestCase("--decay-group", "h.0=-1", "PATTERN=STRENGTH")]
+    [TestCase("--decay-group", "h.0=", "--decay-group 'h.0='")]
     [TestCase("--resume", "true", "--resume needs --run")]
     [TestCase("--resume", "perhaps", "is not true or false")]
     [TestCase("--train-data", "x.bin", "--val-data")]
@@ -138,8 +139,8 @@ public sealed class TrainingSettingsTests
         return path;
     }
 
-    private static TrainingOption Option(string name) => TrainingOption.All.Single(option => option.Name == name);
+    private static SettingDefinition Option(string name) => TrainingSettings.Definitions.Single(option => option.Name == name);
 
-    private static Dictionary<TrainingOption, IReadOnlyList<string>> Given(params (string Name, string[] Values)[] options) =>
+    private static Dictionary<SettingDefinition, IReadOnlyList<string>> Given(params (string Name, string[] Values)[] options) =>
         options.ToDictionary(option => Option(option.Name), option => (IReadOnlyList<string>)option.Values);
 }

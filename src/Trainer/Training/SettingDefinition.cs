@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Reflection;
 using System.Text;
@@ -5,20 +6,23 @@ using System.Text.Json;
 
 namespace Trainer.Training;
 
-/// <summary>One property of <see cref="TrainingSettings"/>, seen as a command-line option and as a key of a configuration file.</summary>
-public sealed class TrainingOption
+/// <summary>
+/// One property with a <see cref="SettingAttribute"/>, seen as a command-line option and as a key of a configuration file. The property
+/// is initialised and never written again by its owner; only the two sources here set it, before the owner sees the object.
+/// </summary>
+public sealed class SettingDefinition
 {
-    private static readonly TrainingSettings Initial = new();
-
     private readonly PropertyInfo _property;
     private readonly SettingAttribute _setting;
     private readonly Type _type;
     private readonly Interval? _range;
+    private readonly object? _initial;
 
-    private TrainingOption(PropertyInfo property, SettingAttribute setting)
+    private SettingDefinition(PropertyInfo property, SettingAttribute setting, object initial)
     {
         _property = property;
         _setting = setting;
+        _initial = property.GetValue(initial);
         _type = Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType;
         _range = setting.Range is { } range ? Interval.Parse(range) : null;
         Values = setting.Values?.Split('|') ?? [];
@@ -26,14 +30,42 @@ public sealed class TrainingOption
         Key = JsonNamingPolicy.CamelCase.ConvertName(property.Name);
     }
 
-    /// <summary>All options, in the order of the help text.</summary>
-    public static IReadOnlyList<TrainingOption> All { get; } =
-    [
-        .. from property in typeof(TrainingSettings).GetProperties(BindingFlags.Public | BindingFlags.Instance)
-           let setting = property.GetCustomAttribute<SettingAttribute>()
-           where setting is not null
-           select new TrainingOption(property, setting),
-    ];
+    /// <summary>The settings that a type declares, in the order in which it declares them.</summary>
+    /// <typeparam name="T">Its properties with the attribute have an init or set accessor and one of the types bool, int, ulong, double,
+    /// string, or a list of strings; nullable where "not given" matters.</typeparam>
+    public static IReadOnlyList<SettingDefinition> Of<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] T>()
+        where T : class, new()
+    {
+        var initial = new T();
+        return
+        [
+            .. from property in typeof(T).GetProperties(BindingFlags.Public | BindingFlags.Instance)
+               let setting = property.GetCustomAttribute<SettingAttribute>()
+               where setting is not null
+               select new SettingDefinition(property, setting, initial),
+        ];
+    }
+
+    /// <summary>An object with the settings that a command line gives, checked one by one.</summary>
+    /// <param name="definitions">What <see cref="Of"/> gave for the type.</param>
+    /// <param name="commandLine">The values given for each setting; none for a switch without a value.</param>
+    /// <exception cref="RequestException">A required setting is missing, or a value has the wrong type or is out of range; the message names the option.</exception>
+    public static T Read<T>(IReadOnlyList<SettingDefinition> definitions, IReadOnlyDictionary<SettingDefinition, IReadOnlyList<string>> commandLine)
+        where T : class, new()
+    {
+        ArgumentNullException.ThrowIfNull(definitions);
+        ArgumentNullException.ThrowIfNull(commandLine);
+        if (definitions.FirstOrDefault(definition => definition._setting.Required && !commandLine.ContainsKey(definition)) is { } missing)
+            throw new RequestException($"{missing.Name} {missing.ValueName} is missing: {missing.Help}.");
+        var settings = new T();
+        foreach ((SettingDefinition definition, IReadOnlyList<string> values) in commandLine)
+        {
+            definition.SetFromText(settings, values);
+            definition.Validate(settings);
+        }
+
+        return settings;
+    }
 
     /// <summary>The option: <c>--seq-len</c>.</summary>
     public string Name { get; }
@@ -51,7 +83,7 @@ public sealed class TrainingOption
     public string? ValueName => IsSwitch ? null : _setting.ValueName ?? _setting.Values;
 
     /// <summary>What happens when it is not given.</summary>
-    public string Default => _setting.Default ?? Text(_property.GetValue(Initial));
+    public string Default => _setting.Required ? "required" : _setting.Default ?? Text(_initial);
 
     /// <summary>The words allowed; empty when it is not a matter of words.</summary>
     public IReadOnlyList<string> Values { get; }
@@ -67,7 +99,7 @@ public sealed class TrainingOption
 
     /// <summary>Sets the property from the values that the command line gives.</summary>
     /// <exception cref="RequestException">The text is no value of the property's type.</exception>
-    internal void SetFromText(TrainingSettings settings, IReadOnlyList<string> values)
+    internal void SetFromText(object settings, IReadOnlyList<string> values)
     {
         object? value = IsList ? values : FromText(values.Count == 0 && IsSwitch ? "true" : values[^1]);
         _property.SetValue(settings, value ?? throw Wrong($"{Name} '{values[^1]}'"));
@@ -75,11 +107,11 @@ public sealed class TrainingOption
 
     /// <summary>Sets the property from a value in a configuration file.</summary>
     /// <exception cref="RequestException">The value has the wrong type.</exception>
-    internal void SetFromJson(TrainingSettings settings, JsonElement element, string file)
+    internal void SetFromJson(object settings, JsonElement element, string file)
     {
         object? value = element.ValueKind switch
         {
-            JsonValueKind.Null when Nullable.GetUnderlyingType(_property.PropertyType) is not null || _property.GetValue(Initial) is null => null,
+            JsonValueKind.Null when Nullable.GetUnderlyingType(_property.PropertyType) is not null || _initial is null => null,
             JsonValueKind.Number when _type != typeof(string) && !IsList => FromText(element.GetRawText()) ?? throw WrongJson(element, file),
             JsonValueKind.True or JsonValueKind.False when IsSwitch => element.GetBoolean(),
             JsonValueKind.String when _type == typeof(string) => element.GetString(),
@@ -91,7 +123,7 @@ public sealed class TrainingOption
     }
 
     /// <summary>Writes the key and the value; nothing when it is not given.</summary>
-    internal void WriteTo(Utf8JsonWriter writer, TrainingSettings settings)
+    internal void WriteTo(Utf8JsonWriter writer, object settings)
     {
         switch (_property.GetValue(settings))
         {
@@ -121,7 +153,7 @@ public sealed class TrainingOption
 
     /// <summary>Checks the value against <see cref="Values"/> or the range.</summary>
     /// <exception cref="RequestException">It is not allowed.</exception>
-    internal void Validate(TrainingSettings settings)
+    internal void Validate(object settings)
     {
         object? value = _property.GetValue(settings);
         if (value is string word && Values.Count > 0 && !Values.Any(allowed => IsWord(word, allowed)))
@@ -164,7 +196,7 @@ public sealed class TrainingOption
     private static string Text(object? value) => value switch
     {
         bool truth => truth ? "true" : "false",
-        IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
+        IFormattable number => number.ToString(null, CultureInfo.InvariantCulture).ToLowerInvariant(),
         _ => value?.ToString() ?? "none",
     };
 

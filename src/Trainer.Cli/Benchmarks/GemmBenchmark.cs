@@ -1,0 +1,56 @@
+using Trainer.Compute;
+using Trainer.Model;
+
+namespace Trainer.Cli.Benchmarks;
+
+/// <summary>
+/// The matrix products of a model's linear layers, forward and both backward forms, in 2 R N K floating-point operations each. The
+/// fastest of them is the peak that a training step is compared with.
+/// </summary>
+internal static class GemmBenchmark
+{
+    /// <summary>Measures the products of R rows through the layers of a model.</summary>
+    public static IReadOnlyList<Figure> Run(IBackend backend, ModelConfig config, int rows, int repetitions, CancellationToken stop)
+    {
+        int c = config.Channels;
+        (string Key, string Label, int N, int K)[] layers =
+        [
+            ("qkv", "queries, keys, values", 3 * c, c), ("attentionProjection", "attention projection", c, c),
+            ("mlp", "MLP", 4 * c, c), ("mlpProjection", "MLP projection", c, 4 * c), ("classifier", "classifier", config.PaddedVocabulary, c),
+        ];
+        var figures = new List<Figure>();
+        foreach ((string key, string label, int n, int k) in layers)
+            figures.AddRange(Layer(backend, key, label, (rows, n, k), repetitions, stop));
+        figures.Add(new Figure("peakFlopsPerSecond", "peak", figures.Max(figure => figure.Value), "FLOP/s"));
+        return figures;
+    }
+
+    /// <summary>The fastest product of a model's linear layers, in floating-point operations per second.</summary>
+    public static double Peak(IBackend backend, ModelConfig config, int rows, CancellationToken stop) => Run(backend, config, rows, 5, stop)[^1].Value;
+
+    private static Figure[] Layer(IBackend backend, string key, string label, (int Rows, int N, int K) size, int repetitions, CancellationToken stop)
+    {
+        Tensor input = backend.Allocate(ElementType.Float32, new Shape(size.Rows, size.K));
+        Tensor output = backend.Allocate(ElementType.Float32, new Shape(size.Rows, size.N));
+        Tensor weight = backend.Allocate(ElementType.Float32, new Shape(size.N, size.K));
+        try
+        {
+            double operations = 2.0 * size.Rows * size.N * size.K;
+            return
+            [
+                Measure("Forward", "forward", () => backend.LinearForward(output, input, weight)),
+                Measure("BackwardInput", "backward to input", () => backend.LinearBackwardInput(input, output, weight)),
+                Measure("BackwardWeight", "backward to weight", () => backend.LinearBackwardWeight(weight, default, output, input)),
+            ];
+
+            Figure Measure(string form, string name, Action work) =>
+                new($"{key}{form}FlopsPerSecond", $"{label}, {name}", operations / Timing.Median(repetitions, work, stop), "FLOP/s");
+        }
+        finally
+        {
+            backend.Free(input);
+            backend.Free(output);
+            backend.Free(weight);
+        }
+    }
+}
