@@ -16,10 +16,10 @@ public sealed class CheckpointStoreTests
         Regularizer = new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 0.1, Order = RegularizerOrder.Pre },
     };
 
-    private TemporaryDirectory _directory = null!;
+    private TemporaryFolder _directory = null!;
 
     [SetUp]
-    public void Make() => _directory = new TemporaryDirectory();
+    public void Make() => _directory = new TemporaryFolder();
 
     [TearDown]
     public void Delete() => _directory.Dispose();
@@ -29,9 +29,9 @@ public sealed class CheckpointStoreTests
     {
         using var straight = new OptimizerTrial(() => new ReferenceBackend(), Rule);
         straight.Run(20);
-        string expected = Write(new CheckpointStore(_directory["straight"]), straight);
+        string expected = Write(new CheckpointStore(_directory.PathOf("straight")), straight);
 
-        var store = new CheckpointStore(_directory["resumed"]);
+        var store = new CheckpointStore(_directory.PathOf("resumed"));
         using (var killed = new OptimizerTrial(() => new ReferenceBackend(), Rule))
         {
             killed.Run(10);
@@ -123,7 +123,7 @@ public sealed class CheckpointStoreTests
         }
 
         Assert.That(Names(), Is.EqualTo(expected));
-        Assert.That(store.FindNewest(), Is.EqualTo(_directory["step-00000004"]));
+        Assert.That(store.FindNewest(), Is.EqualTo(_directory.PathOf("step-00000004")));
     }
 
     [Test]
@@ -133,11 +133,11 @@ public sealed class CheckpointStoreTests
         var store = new CheckpointStore(_directory.Path);
         string first = Write(store, trial);
         CopyOf(first, "step-00000002.tmp");
-        Directory.CreateDirectory(_directory["step-00000003"]);
+        Directory.CreateDirectory(_directory.PathOf("step-00000003"));
         Assert.That(store.FindNewest(), Is.EqualTo(first));
         store.CleanUp();
         Assert.That(Names(), Is.EqualTo(new[] { "step-00000001", "step-00000003" }));
-        Assert.That(new CheckpointStore(_directory["none"]).FindNewest(), Is.Null);
+        Assert.That(new CheckpointStore(_directory.PathOf("none")).FindNewest(), Is.Null);
     }
 
     [Test]
@@ -184,7 +184,7 @@ public sealed class CheckpointStoreTests
     public void A_full_disk_at_the_first_checkpoint_says_that_there_is_none()
     {
         using OptimizerTrial trial = Trained(1);
-        var store = new CheckpointStore(_directory["checkpoints"], 0, new SmallDisk(100).Create);
+        var store = new CheckpointStore(_directory.PathOf("checkpoints"), 0, new SmallDisk(100).Create);
         Assert.That(() => Write(store, trial), Throws.TypeOf<RunFailedException>().With.Message.Contains("no earlier checkpoint"));
     }
 
@@ -206,9 +206,9 @@ public sealed class CheckpointStoreTests
 
     private void CopyOf(string path, string name)
     {
-        Directory.CreateDirectory(_directory[name]);
+        Directory.CreateDirectory(_directory.PathOf(name));
         foreach (string file in Directory.GetFiles(path))
-            File.Copy(file, Path.Combine(_directory[name], Path.GetFileName(file)));
+            File.Copy(file, Path.Combine(_directory.PathOf(name), Path.GetFileName(file)));
     }
 
     /// <summary>A disk on which only some bytes are left.</summary>

@@ -10,7 +10,7 @@ namespace Trainer.Tests.Checkpoints;
 public sealed class LlmcModelFileTests
 {
     private readonly ReferenceBackend _backend = new();
-    private readonly TemporaryDirectory _directory = new();
+    private readonly TemporaryFolder _directory = new();
 
     [OneTimeTearDown]
     public void Free()
@@ -59,7 +59,7 @@ public sealed class LlmcModelFileTests
         BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(1024), 0x3F80);
         BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(1026), 0xC049);
         BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(bytes.Length - 2), 0x0001);
-        string path = _directory["bf16.bin"];
+        string path = _directory.PathOf("bf16.bin");
         File.WriteAllBytes(path, bytes);
 
         using LlmcModelFile file = LlmcModelFile.Open(path);
@@ -103,10 +103,10 @@ public sealed class LlmcModelFileTests
     [Test]
     public void A_file_shorter_than_its_header_and_a_missing_file_are_refused()
     {
-        string path = _directory["short.bin"];
+        string path = _directory.PathOf("short.bin");
         File.WriteAllBytes(path, new byte[100]);
         Assert.That(() => LlmcModelFile.Open(path), Throws.TypeOf<RequestException>().With.Message.Contains("header of 1024 bytes"));
-        Assert.That(() => LlmcModelFile.Open(_directory["none.bin"]), Throws.TypeOf<RequestException>().With.Message.Contains("none.bin"));
+        Assert.That(() => LlmcModelFile.Open(_directory.PathOf("none.bin")), Throws.TypeOf<RequestException>().With.Message.Contains("none.bin"));
     }
 
     private (string Path, float[] Values) Written(ModelConfig config, string name)
@@ -116,7 +116,7 @@ public sealed class LlmcModelFileTests
             values[i] = (float)new CounterRandom(1, 1).Normal((ulong)i);
         Tensor weights = _backend.Allocate(ElementType.Float32, new Shape(values.Length));
         _backend.Upload<float>(values, weights);
-        string path = _directory[name];
+        string path = _directory.PathOf(name);
         using (FileStream stream = File.Create(path))
             LlmcModelFile.Write(stream, _backend, config, weights);
         return (path, values);

@@ -4,10 +4,10 @@ namespace Trainer.Tests.Checkpoints;
 
 public sealed class RunDirectoryTests
 {
-    private TemporaryDirectory _directory = null!;
+    private TemporaryFolder _directory = null!;
 
     [SetUp]
-    public void Make() => _directory = new TemporaryDirectory();
+    public void Make() => _directory = new TemporaryFolder();
 
     [TearDown]
     public void Delete() => _directory.Dispose();
@@ -15,7 +15,7 @@ public sealed class RunDirectoryTests
     [Test]
     public void A_run_is_created_and_resumed()
     {
-        string path = _directory["runs/first"];
+        string path = _directory.PathOf("runs/first");
         using (RunDirectory run = RunDirectory.Create(path))
         {
             run.WriteConfig("{\"steps\":1}"u8);
@@ -33,7 +33,7 @@ public sealed class RunDirectoryTests
     [TestCase("metrics.jsonl")]
     public void A_folder_with_a_run_is_not_overwritten(string file)
     {
-        File.WriteAllText(_directory[file], "");
+        File.WriteAllText(_directory.PathOf(file), "");
         Assert.That(() => RunDirectory.Create(_directory.Path),
             Throws.TypeOf<RequestException>().With.Message.Contains("--resume").And.Message.Contains("another --run"));
     }
@@ -41,7 +41,7 @@ public sealed class RunDirectoryTests
     [Test]
     public void A_folder_with_other_files_can_be_used()
     {
-        File.WriteAllText(_directory["notes.txt"], "");
+        File.WriteAllText(_directory.PathOf("notes.txt"), "");
         using RunDirectory run = RunDirectory.Create(_directory.Path);
         Assert.That(run.Paths.Root, Is.EqualTo(_directory.Path));
     }
@@ -49,7 +49,7 @@ public sealed class RunDirectoryTests
     [Test]
     public void A_folder_without_a_run_cannot_be_resumed()
     {
-        Assert.That(() => RunDirectory.Resume(_directory["none"]), Throws.TypeOf<RequestException>().With.Message.Contains("no run to resume"));
+        Assert.That(() => RunDirectory.Resume(_directory.PathOf("none")), Throws.TypeOf<RequestException>().With.Message.Contains("no run to resume"));
     }
 
     [Test]
@@ -68,7 +68,7 @@ public sealed class RunDirectoryTests
     [Test]
     public void A_path_that_is_a_file_is_refused()
     {
-        File.WriteAllText(_directory["file"], "");
-        Assert.That(() => RunDirectory.Create(_directory["file"]), Throws.TypeOf<RequestException>().With.Message.Contains("cannot be made"));
+        File.WriteAllText(_directory.PathOf("file"), "");
+        Assert.That(() => RunDirectory.Create(_directory.PathOf("file")), Throws.TypeOf<RequestException>().With.Message.Contains("cannot be made"));
     }
 }

@@ -1,16 +1,15 @@
 using Trainer.Metrics;
-using Trainer.Tests.Checkpoints;
 
 namespace Trainer.Tests.Metrics;
 
 public sealed class MetricsReaderTests
 {
-    private TemporaryDirectory _directory = null!;
+    private TemporaryFolder _directory = null!;
 
-    private string File => _directory["metrics.jsonl"];
+    private string File => _directory.PathOf("metrics.jsonl");
 
     [SetUp]
-    public void Make() => _directory = new TemporaryDirectory();
+    public void Make() => _directory = new TemporaryFolder();
 
     [TearDown]
     public void Delete() => _directory.Dispose();

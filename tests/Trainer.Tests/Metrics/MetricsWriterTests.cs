@@ -1,17 +1,16 @@
 using System.Text.Json;
 using Trainer.Metrics;
-using Trainer.Tests.Checkpoints;
 
 namespace Trainer.Tests.Metrics;
 
 public sealed class MetricsWriterTests
 {
-    private TemporaryDirectory _directory = null!;
+    private TemporaryFolder _directory = null!;
 
-    private string File => _directory["metrics.jsonl"];
+    private string File => _directory.PathOf("metrics.jsonl");
 
     [SetUp]
-    public void Make() => _directory = new TemporaryDirectory();
+    public void Make() => _directory = new TemporaryFolder();
 
     [TearDown]
     public void Delete() => _directory.Dispose();
@@ -108,7 +107,7 @@ public sealed class MetricsWriterTests
 
     [Test]
     public void A_directory_that_is_missing_is_refused() =>
-        Assert.That(() => MetricsWriter.Open(_directory["none/metrics.jsonl"], 0), Throws.TypeOf<RequestException>().With.Message.Contains("none"));
+        Assert.That(() => MetricsWriter.Open(_directory.PathOf("none/metrics.jsonl"), 0), Throws.TypeOf<RequestException>().With.Message.Contains("none"));
 
     private static StepMetrics Metrics(long step) => new(step, 3.25 / step, 1e-3 / 3, 0.1, 190.2, 1.01, 12.3, 123_456.7);
 }

@@ -1,6 +1,5 @@
 using System.Text;
 using System.Text.Json;
-using Trainer.Tests.Data;
 using Trainer.Tokenization;
 
 namespace Trainer.Tests.Tokenization;

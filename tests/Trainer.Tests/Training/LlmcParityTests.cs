@@ -37,7 +37,7 @@ internal sealed class LlmcParityTests(LlmcReference reference)
         string shard = folder.Write("shard.bin", LlmcReference.Shard());
         var settings = new TrainingSettings
         {
-            Run = folder["run"], InitFrom = folder.Write("model.bin", reference.ModelFile()), TrainData = shard, ValData = shard,
+            Run = folder.PathOf("run"), InitFrom = folder.Write("model.bin", reference.ModelFile()), TrainData = shard, ValData = shard,
             SeqLen = reference.T, BatchSize = reference.B, Steps = 10, DataOrder = "sequential", Regularizer = "none", GradClip = 0,
             AdamBeta2 = 0.999, Lr = LlmcReference.LearningRate, LrSchedule = "constant", WarmupSteps = 0, EvalEvery = 0, SampleEvery = 0,
         };

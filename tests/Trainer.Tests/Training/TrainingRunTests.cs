@@ -20,11 +20,11 @@ public sealed class TrainingRunTests
         string[] words = ["the", "value", "of", "a", "string", "returns", "object", "method", "when", "is", "null", "thrown"];
         for (int i = 0; i < 4000; i++)
             text.Write(words[random.Next(words.Length)] + (i % 12 == 11 ? ".\n" : " "));
-        File.WriteAllText(_folder["corpus.txt"], text.ToString());
-        CorpusPreparer.Prepare(new CorpusOptions { Inputs = [_folder["corpus.txt"]], Output = _folder["data"], Tokenizer = "bytes", Threads = 1 });
+        File.WriteAllText(_folder.PathOf("corpus.txt"), text.ToString());
+        CorpusPreparer.Prepare(new CorpusOptions { Inputs = [_folder.PathOf("corpus.txt")], Output = _folder.PathOf("data"), Tokenizer = "bytes", Threads = 1 });
         _settings = new TrainingSettings
         {
-            Data = _folder["data"],
+            Data = _folder.PathOf("data"),
             Layers = 2,
             Heads = 2,
             Channels = 32,
@@ -57,26 +57,26 @@ public sealed class TrainingRunTests
             NormTarget = regularizer == "norm-control" ? 1.5 : null,
             NormRampSteps = 15,
         };
-        Train(settings with { Run = _folder["straight"] });
+        Train(settings with { Run = _folder.PathOf("straight") });
 
         // The second run is stopped at step 13 without a word, as a kill would: its last checkpoint is that of step 10.
         using (var data = TrainingData.Open(settings))
         {
             using var backend = new CpuBackend(threads: 1);
-            using var run = TrainingRun.Open(settings with { Run = _folder["killed"] }, data, backend);
+            using var run = TrainingRun.Open(settings with { Run = _folder.PathOf("killed") }, data, backend);
             Assert.That(() => run.Train(new Recorder { AfterStep = step => ThrowAt(13, step) }), Throws.TypeOf<KilledException>());
         }
 
-        Train(settings with { Run = _folder["killed"], Resume = true });
+        Train(settings with { Run = _folder.PathOf("killed"), Resume = true });
         foreach (string file in new[] { "model.bin", "optimizer.bin", "state.json", "digests.json" })
         {
-            byte[] straight = File.ReadAllBytes(Path.Combine(_folder["straight"], "checkpoints", "step-00000020", file));
-            byte[] resumed = File.ReadAllBytes(Path.Combine(_folder["killed"], "checkpoints", "step-00000020", file));
+            byte[] straight = File.ReadAllBytes(Path.Combine(_folder.PathOf("straight"), "checkpoints", "step-00000020", file));
+            byte[] resumed = File.ReadAllBytes(Path.Combine(_folder.PathOf("killed"), "checkpoints", "step-00000020", file));
             Assert.That(resumed.AsSpan().SequenceEqual(straight), Is.True, file);
         }
 
-        Assert.That(File.ReadAllText(Path.Combine(_folder["killed"], "samples.txt")), Is.EqualTo(File.ReadAllText(Path.Combine(_folder["straight"], "samples.txt"))));
-        var lines = MetricsReader.Read(Path.Combine(_folder["killed"], "metrics.jsonl")).ToList();
+        Assert.That(File.ReadAllText(Path.Combine(_folder.PathOf("killed"), "samples.txt")), Is.EqualTo(File.ReadAllText(Path.Combine(_folder.PathOf("straight"), "samples.txt"))));
+        var lines = MetricsReader.Read(Path.Combine(_folder.PathOf("killed"), "metrics.jsonl")).ToList();
         Assert.That(lines.Where(line => line.Training is not null).Select(line => line.Step), Is.EqualTo(Enumerable.Range(1, 20)));
     }
 
@@ -84,7 +84,7 @@ public sealed class TrainingRunTests
     public void Training_lowers_the_loss_and_tells_the_observer()
     {
         var recorder = new Recorder();
-        var summary = Train(_settings with { Run = _folder["run"], Steps = 60, Lr = 1e-2 }, recorder);
+        var summary = Train(_settings with { Run = _folder.PathOf("run"), Steps = 60, Lr = 1e-2 }, recorder);
         Assert.Multiple(() =>
         {
             Assert.That(recorder.Steps.Select(step => step.Step), Is.EqualTo(Enumerable.Range(1, 60)));
@@ -94,7 +94,7 @@ public sealed class TrainingRunTests
             Assert.That(recorder.Samples, Has.Count.EqualTo(6));
             Assert.That(summary.Interrupted, Is.False);
             Assert.That(summary.Checkpoint, Does.EndWith("step-00000060"));
-            Assert.That(Directory.GetDirectories(Path.Combine(_folder["run"], "checkpoints")), Has.Length.EqualTo(2), "keeps the newest two");
+            Assert.That(Directory.GetDirectories(Path.Combine(_folder.PathOf("run"), "checkpoints")), Has.Length.EqualTo(2), "keeps the newest two");
             Assert.That(recorder.Steps.TrueForAll(step => step.TokensPerSecond > 0 && step.GradientNorm > 0 && step.NormRatio > 0.5));
         });
     }
@@ -105,7 +105,7 @@ public sealed class TrainingRunTests
         using var stop = new CancellationTokenSource();
         using var data = TrainingData.Open(_settings);
         using var backend = new CpuBackend(threads: 1);
-        using var run = TrainingRun.Open(_settings with { Run = _folder["run"] }, data, backend);
+        using var run = TrainingRun.Open(_settings with { Run = _folder.PathOf("run") }, data, backend);
         var summary = run.Train(new Recorder { AfterStep = step => { if (step == 7) stop.Cancel(); } }, stop.Token);
         Assert.That(summary.Interrupted, Is.True);
         Assert.That(summary.Step, Is.EqualTo(7));
@@ -115,13 +115,13 @@ public sealed class TrainingRunTests
     [Test]
     public void A_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint()
     {
-        var settings = _settings with { Run = _folder["run"], CheckpointEvery = 2, Steps = 400, Lr = 1e18, GradClip = 0, WarmupSteps = 0, WeightDecay = 0, EvalEvery = 0, SampleEvery = 0 };
+        var settings = _settings with { Run = _folder.PathOf("run"), CheckpointEvery = 2, Steps = 400, Lr = 1e18, GradClip = 0, WarmupSteps = 0, WeightDecay = 0, EvalEvery = 0, SampleEvery = 0 };
         using var data = TrainingData.Open(settings);
         using var backend = new CpuBackend(threads: 1);
         using var run = TrainingRun.Open(settings with { Lr = 3e38 }, data, backend);
         var error = Assert.Throws<RunFailedException>(() => run.Train(new Recorder()));
         Assert.That(error!.Message, Does.Match("the (loss|gradient norm) is").And.Contain("--lr").And.Contain("no weight was changed"));
-        if (new CheckpointStore(Path.Combine(_folder["run"], "checkpoints")).FindNewest() is { } newest)
+        if (new CheckpointStore(Path.Combine(_folder.PathOf("run"), "checkpoints")).FindNewest() is { } newest)
             Assert.That(() => Checkpoint.Open(newest), Throws.Nothing);
     }
 
@@ -130,7 +130,7 @@ public sealed class TrainingRunTests
     {
         using var data = TrainingData.Open(_settings);
         using var backend = new CpuBackend(threads: 2);
-        using var run = TrainingRun.Open(_settings with { Run = _folder["run"], Steps = 100, Regularizer = "norm-control", NormTarget = 2 }, data, backend);
+        using var run = TrainingRun.Open(_settings with { Run = _folder.PathOf("run"), Steps = 100, Regularizer = "norm-control", NormTarget = 2 }, data, backend);
         for (int i = 0; i < 3; i++)
             run.Step();
         long before = GC.GetAllocatedBytesForCurrentThread();
@@ -143,26 +143,26 @@ public sealed class TrainingRunTests
     public void Weight_norm_control_ends_at_its_target()
     {
         var recorder = new Recorder();
-        Train(_settings with { Run = _folder["run"], Regularizer = "norm-control", NormTarget = 1.7, NormRate = 1, NormRampSteps = 10 }, recorder);
+        Train(_settings with { Run = _folder.PathOf("run"), Regularizer = "norm-control", NormTarget = 1.7, NormRate = 1, NormRampSteps = 10 }, recorder);
         Assert.That(recorder.Steps[^1].NormRatio, Is.EqualTo(1.7).Within(1e-6));
     }
 
     [Test]
     public void A_directory_that_holds_a_run_is_refused_and_stays_as_it_was()
     {
-        Train(_settings with { Run = _folder["run"], Steps = 2 });
-        string before = File.ReadAllText(Path.Combine(_folder["run"], "metrics.jsonl"));
-        Assert.That(() => Train(_settings with { Run = _folder["run"] }), Throws.TypeOf<RequestException>().With.Message.Contains("--resume"));
-        Assert.That(File.ReadAllText(Path.Combine(_folder["run"], "metrics.jsonl")), Is.EqualTo(before));
+        Train(_settings with { Run = _folder.PathOf("run"), Steps = 2 });
+        string before = File.ReadAllText(Path.Combine(_folder.PathOf("run"), "metrics.jsonl"));
+        Assert.That(() => Train(_settings with { Run = _folder.PathOf("run") }), Throws.TypeOf<RequestException>().With.Message.Contains("--resume"));
+        Assert.That(File.ReadAllText(Path.Combine(_folder.PathOf("run"), "metrics.jsonl")), Is.EqualTo(before));
     }
 
     [Test]
     public void A_run_is_not_resumed_on_other_data()
     {
-        Train(_settings with { Run = _folder["run"], Steps = 2 });
-        File.AppendAllText(_folder["corpus.txt"], "something else");
-        CorpusPreparer.Prepare(new CorpusOptions { Inputs = [_folder["corpus.txt"]], Output = _folder["other"], Tokenizer = "bytes", Threads = 1 });
-        Assert.That(() => Train(_settings with { Run = _folder["run"], Data = _folder["other"], Resume = true }),
+        Train(_settings with { Run = _folder.PathOf("run"), Steps = 2 });
+        File.AppendAllText(_folder.PathOf("corpus.txt"), "something else");
+        CorpusPreparer.Prepare(new CorpusOptions { Inputs = [_folder.PathOf("corpus.txt")], Output = _folder.PathOf("other"), Tokenizer = "bytes", Threads = 1 });
+        Assert.That(() => Train(_settings with { Run = _folder.PathOf("run"), Data = _folder.PathOf("other"), Resume = true }),
             Throws.TypeOf<RequestException>().With.Message.Contains("data"));
     }
 
@@ -171,21 +171,21 @@ public sealed class TrainingRunTests
     {
         Assert.Multiple(() =>
         {
-            Assert.That(() => Train(_settings with { Run = _folder["a"], Heads = 3 }), Throws.TypeOf<RequestException>().With.Message.Contains("--heads"));
-            Assert.That(() => Train(_settings with { Run = _folder["b"], SeqLen = 100_000, BatchSize = 1, TotalBatchTokens = null }), Throws.TypeOf<RequestException>());
-            Assert.That(() => Train(_settings with { Run = _folder["c"], DecayGroup = ["nothing.*=0.1"] }), Throws.TypeOf<RequestException>());
-            Assert.That(() => Train(_settings with { Run = _folder["d"], InitFrom = _folder["missing.bin"] }), Throws.TypeOf<RequestException>());
+            Assert.That(() => Train(_settings with { Run = _folder.PathOf("a"), Heads = 3 }), Throws.TypeOf<RequestException>().With.Message.Contains("--heads"));
+            Assert.That(() => Train(_settings with { Run = _folder.PathOf("b"), SeqLen = 100_000, BatchSize = 1, TotalBatchTokens = null }), Throws.TypeOf<RequestException>());
+            Assert.That(() => Train(_settings with { Run = _folder.PathOf("c"), DecayGroup = ["nothing.*=0.1"] }), Throws.TypeOf<RequestException>());
+            Assert.That(() => Train(_settings with { Run = _folder.PathOf("d"), InitFrom = _folder.PathOf("missing.bin") }), Throws.TypeOf<RequestException>());
             foreach (string name in new[] { "a", "b", "c", "d" })
-                Assert.That(Directory.Exists(_folder[name]), Is.False, name);
+                Assert.That(Directory.Exists(_folder.PathOf(name)), Is.False, name);
         });
     }
 
     [Test]
     public void Weights_of_a_run_begin_another()
     {
-        Train(_settings with { Run = _folder["first"], Steps = 10 });
+        Train(_settings with { Run = _folder.PathOf("first"), Steps = 10 });
         var recorder = new Recorder();
-        Train(_settings with { Run = _folder["second"], InitFrom = _folder["first"], Steps = 1 }, recorder);
+        Train(_settings with { Run = _folder.PathOf("second"), InitFrom = _folder.PathOf("first"), Steps = 1 }, recorder);
         Assert.That(recorder.Steps[0].Loss, Is.LessThan(5.4), "well below ln 257 = 5.55");
     }
 
