@@ -52,7 +52,15 @@ internal static class CommandLine
         }
     }
 
-    private static Verb[] Verbs(Terminal terminal) => [PrepareCommand.Create(terminal), BenchCommand.Create(terminal), DoctorCommand.Create(terminal)];
+    private static Verb[] Verbs(Terminal terminal) =>
+    [
+        TrainCommand.Create(terminal, TrainCommand.Train),
+        PrepareCommand.Create(terminal),
+        SampleCommand.Create(terminal),
+        EvalCommand.Create(terminal),
+        BenchCommand.Create(terminal),
+        DoctorCommand.Create(terminal),
+    ];
 
     private static ExitCode Report(Exception exception, Terminal terminal, bool verbose)
     {

@@ -5,7 +5,7 @@ namespace Trainer.Cli.Benchmarks;
 /// <summary>How a piece of work is timed: a warm-up first, then the median, which one disturbance does not move.</summary>
 internal static class Timing
 {
-    private static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(50);
 
     /// <summary>The median time of the work in seconds.</summary>
     /// <param name="repetitions">How often it is timed.</param>
@@ -13,7 +13,7 @@ internal static class Timing
     /// <param name="stop">Ends the benchmark between repetitions.</param>
     public static double Median(int repetitions, Action work, CancellationToken stop)
     {
-        // The runtime compiles hot code again after a while, and a processor takes time to reach its clock.
+        // First calls are compiled, touch new memory and find the processor at a low clock.
         long begin = Stopwatch.GetTimestamp();
         do
         {

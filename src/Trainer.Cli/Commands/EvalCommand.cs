@@ -1,7 +1,9 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Trainer.Checkpoints;
 using Trainer.Metrics;
+using Trainer.Model;
 using Trainer.Training;
 
 namespace Trainer.Cli.Commands;
@@ -9,14 +11,14 @@ namespace Trainer.Cli.Commands;
 /// <summary>What <c>trainer eval</c> is asked.</summary>
 internal sealed record EvalSettings
 {
-    private const string Model = "Model", DataGroup = "Data", DeviceGroup = "Device";
+    private const string ModelGroup = "Model", DataGroup = "Data", DeviceGroup = "Device";
 
     /// <summary>A run, whose last checkpoint is used.</summary>
-    [Setting(Model, "run whose last checkpoint to evaluate", "DIR", Default = "none")]
+    [Setting(ModelGroup, "run whose last checkpoint to evaluate", "DIR", Default = "none")]
     public string? Run { get; init; }
 
     /// <summary>A checkpoint.</summary>
-    [Setting(Model, "checkpoint to evaluate, instead of --run", "PATH", Default = "none")]
+    [Setting(ModelGroup, "checkpoint to evaluate, instead of --run", "PATH", Default = "none")]
     public string? Checkpoint { get; init; }
 
     /// <summary>The dataset.</summary>
@@ -44,26 +46,35 @@ internal sealed record EvalSettings
     public bool Json { get; init; }
 }
 
-/// <summary>The work of the verb.</summary>
-internal delegate EvaluationMetrics Evaluate(EvalSettings settings, CancellationToken stop);
-
 /// <summary><c>trainer eval</c>: the losses of a trained model.</summary>
 internal static class EvalCommand
 {
-    public static Verb Create(Terminal terminal, Evaluate evaluate) => Verb.Create<EvalSettings>(
+    public static Verb Create(Terminal terminal) => Verb.Create<EvalSettings>(
         "eval",
         "Measures the loss of a trained model on held-out and on training text.",
         ["trainer eval --run runs/first", "trainer eval --checkpoint runs/first/checkpoints/step-00001000 --data data/shakespeare --json"],
         settings =>
         {
-            ModelChoice.Check(settings.Run, settings.Checkpoint);
-            if (settings is { Checkpoint: not null, Data: null })
-                throw new RequestException("--checkpoint needs --data DIR, the dataset to evaluate on; only a --run knows its own.");
-            terminal.StopOnInterruption();
-            EvaluationMetrics metrics = evaluate(settings, terminal.Stop);
+            ModelSource source = TrainedModel.Find(settings.Run, settings.Checkpoint);
+            using TrainingData data = TrainingData.Open(DataOf(settings, source));
+            if (data.Vocabulary != source.Config.Vocabulary)
+                throw new RequestException($"the model has a vocabulary of {source.Config.Vocabulary}, but the data have one of {data.Vocabulary}; give data made with the model's tokenizer.");
+            using TrainedModel trained = TrainedModel.Load(source, settings.Device, settings.Threads, settings.BatchSize, ModelUse.Evaluate);
+            var evaluator = new Evaluator(data, settings.BatchSize, source.Config.SequenceLength, settings.Batches == 0 ? int.MaxValue : settings.Batches);
+            long step = source.Checkpoint is { } checkpoint ? Checkpoint.Open(checkpoint).Step : 0;
+            var metrics = new EvaluationMetrics(step, evaluator.ValidationLoss(trained.Model), evaluator.TrainLoss(trained.Model));
             terminal.Out.WriteLine(settings.Json ? Json(metrics) : Text(metrics));
             return ExitCode.Done;
         });
+
+    private static TrainingSettings DataOf(EvalSettings settings, ModelSource source)
+    {
+        if (settings.Data is { } data)
+            return new TrainingSettings { Data = data };
+        return source.Run is { } run && new RunPaths(run).Config is var record && File.Exists(record)
+            ? TrainingSettings.FromFile(record)
+            : throw new RequestException("the model belongs to no run that knows its data; name a dataset with --data DIR.");
+    }
 
     private static string Text(EvaluationMetrics metrics) => string.Create(CultureInfo.InvariantCulture,
         $"step {metrics.Step}: validation loss {metrics.ValidationLoss:F4} (perplexity {Math.Exp(metrics.ValidationLoss):F2}), training loss {metrics.TrainLoss:F4} (perplexity {Math.Exp(metrics.TrainLoss):F2})");
@@ -75,9 +86,18 @@ internal static class EvalCommand
         {
             writer.WriteStartObject();
             writer.WriteNumber("step", metrics.Step);
-            writer.WriteNumber("valLoss", metrics.ValidationLoss);
-            writer.WriteNumber("trainLoss", metrics.TrainLoss);
+            WriteLoss("valLoss", metrics.ValidationLoss);
+            WriteLoss("trainLoss", metrics.TrainLoss);
             writer.WriteEndObject();
+
+            // JSON has no word for the loss of a model that is broken.
+            void WriteLoss(string key, double loss)
+            {
+                if (double.IsFinite(loss))
+                    writer.WriteNumber(key, loss);
+                else
+                    writer.WriteNull(key);
+            }
         }
 
         return Encoding.UTF8.GetString(stream.ToArray());

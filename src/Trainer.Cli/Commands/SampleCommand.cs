@@ -1,4 +1,8 @@
+using Trainer.Checkpoints;
 using Trainer.Cli.Display;
+using Trainer.Generation;
+using Trainer.Model;
+using Trainer.Tokenization;
 using Trainer.Training;
 
 namespace Trainer.Cli.Commands;
@@ -6,14 +10,14 @@ namespace Trainer.Cli.Commands;
 /// <summary>What <c>trainer sample</c> is asked.</summary>
 internal sealed record SampleSettings
 {
-    private const string Model = "Model", Text = "Text", Choice = "Choice of tokens", DeviceGroup = "Device";
+    private const string ModelGroup = "Model", Text = "Text", Choice = "Choice of tokens", DeviceGroup = "Device";
 
     /// <summary>A run, whose last checkpoint is used.</summary>
-    [Setting(Model, "run whose last checkpoint to use", "DIR", Default = "none")]
+    [Setting(ModelGroup, "run whose last checkpoint to use", "DIR", Default = "none")]
     public string? Run { get; init; }
 
     /// <summary>A checkpoint.</summary>
-    [Setting(Model, "checkpoint to use, instead of --run", "PATH", Default = "none")]
+    [Setting(ModelGroup, "checkpoint to use, instead of --run", "PATH", Default = "none")]
     public string? Checkpoint { get; init; }
 
     /// <summary>The text to continue.</summary>
@@ -49,16 +53,10 @@ internal sealed record SampleSettings
     public int Threads { get; init; }
 }
 
-/// <summary>The work of the verb.</summary>
-/// <param name="settings">Checked settings.</param>
-/// <param name="write">Receives the text, the prompt included, piece by piece.</param>
-/// <param name="stop">Asks for an end after the current token.</param>
-internal delegate void Sample(SampleSettings settings, Action<string> write, CancellationToken stop);
-
 /// <summary><c>trainer sample</c>: writes text with a trained model.</summary>
 internal static class SampleCommand
 {
-    public static Verb Create(Terminal terminal, Sample sample) => Verb.Create<SampleSettings>(
+    public static Verb Create(Terminal terminal) => Verb.Create<SampleSettings>(
         "sample",
         "Writes text with a trained model, to standard output as it comes.",
         [
@@ -67,9 +65,20 @@ internal static class SampleCommand
         ],
         settings =>
         {
-            ModelChoice.Check(settings.Run, settings.Checkpoint);
             terminal.StopOnInterruption();
-            sample(settings, Write, terminal.Stop);
+            ModelSource source = TrainedModel.Find(settings.Run, settings.Checkpoint);
+            ITokenizer tokenizer = (source.Run is { } run ? RunTokenizer.Load(run) : null)
+                ?? throw new RequestException("the model has no tokenizer beside it, so no text can be drawn from it; name a run, or a checkpoint inside one.");
+            using TrainedModel trained = TrainedModel.Load(source, settings.Device, settings.Threads, batchSize: 1, ModelUse.Sample);
+            var options = new SamplingOptions { Temperature = settings.Temperature, TopK = settings.TopK, TopP = settings.TopP, Seed = settings.Seed };
+            Write(settings.Prompt);
+            foreach (string text in new TextGenerator(trained.Model, tokenizer).Continue(settings.Prompt, settings.Tokens, options))
+            {
+                Write(text);
+                if (terminal.Stop.IsCancellationRequested)
+                    break;
+            }
+
             terminal.Out.WriteLine();
             return terminal.Stop.IsCancellationRequested ? ExitCode.Interrupted : ExitCode.Done;
 

@@ -1,4 +1,5 @@
 using Trainer.Cli.Display;
+using Trainer.Compute;
 using Trainer.Data;
 using Trainer.Training;
 
@@ -44,6 +45,15 @@ internal static class TrainCommand
             TrainingSummary summary = train(settings, observer, new PreparationDisplay(terminal, TimeProvider.System), terminal.Stop);
             return summary.Interrupted ? ExitCode.Interrupted : ExitCode.Done;
         });
+
+    /// <summary>The real work: opens data and device, and trains.</summary>
+    public static TrainingSummary Train(TrainingSettings settings, ITrainingObserver observer, IProgress<PreparationProgress> preparation, CancellationToken stop)
+    {
+        using TrainingData data = TrainingData.Open(settings, preparation, stop);
+        using IBackend backend = Devices.Open(settings.Device, settings.Threads, settings.Isa);
+        using TrainingRun run = TrainingRun.Open(settings, data, backend);
+        return run.Train(observer, stop);
+    }
 
     private static Dictionary<SettingDefinition, IReadOnlyList<string>> Part(
         IReadOnlyDictionary<SettingDefinition, IReadOnlyList<string>> given, IReadOnlyList<SettingDefinition> definitions) =>

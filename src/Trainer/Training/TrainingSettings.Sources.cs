@@ -18,11 +18,14 @@ public sealed partial record TrainingSettings
     /// <summary>Every setting, in the order of the help text.</summary>
     public static IReadOnlyList<SettingDefinition> Definitions { get; } = SettingDefinition.Of<TrainingSettings>();
 
+    private const string PresetKey = "preset";
+
     private static readonly JsonDocumentOptions Lenient = new() { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip };
 
     /// <summary>
     /// The settings that a command line asks for. Later sources win: the defaults, the recorded configuration of a run that is resumed,
-    /// the configuration file, the command line.
+    /// the configuration file, the command line; a preset there
+    /// replaces the sizes, batch and learning rate of the file.
     /// </summary>
     /// <param name="configFile">The file of <c>--config</c>, if there is one.</param>
     /// <param name="commandLine">The values given for each option; none for a switch without a value.</param>
@@ -32,25 +35,24 @@ public sealed partial record TrainingSettings
     {
         ArgumentNullException.ThrowIfNull(commandLine);
 
-        void Apply(TrainingSettings target)
-        {
-            if (configFile is not null)
-                target.ApplyFile(configFile);
-            foreach ((SettingDefinition definition, IReadOnlyList<string> values) in commandLine)
-                definition.SetFromText(target, values);
-        }
-
-        var settings = new TrainingSettings();
-        Apply(settings);
+        TrainingSettings settings = Layered(recorded: null);
         if (settings is { Resume: true, Run: { } run })
-        {
-            settings = new TrainingSettings();
-            settings.ApplyFile(Path.Combine(run, RecordedFile));
-            Apply(settings);
-        }
-
+            settings = Layered(Path.Combine(run, RecordedFile));
         settings.Validate();
         return settings;
+
+        TrainingSettings Layered(string? recorded)
+        {
+            var layered = new TrainingSettings();
+            foreach (string file in new[] { recorded, configFile }.OfType<string>())
+                layered.ApplyFile(file);
+            // A recorded configuration holds the sizes of its preset, which must not win over a preset that is asked for now.
+            if (recorded is null && commandLine.Keys.Any(definition => definition.Key == PresetKey))
+                layered = layered.WithoutSizes();
+            foreach ((SettingDefinition definition, IReadOnlyList<string> values) in commandLine)
+                definition.SetFromText(layered, values);
+            return layered;
+        }
     }
 
     /// <summary>The settings of a configuration file; what it does not mention has its default.</summary>
@@ -85,6 +87,17 @@ public sealed partial record TrainingSettings
 
         return Encoding.UTF8.GetString(stream.ToArray());
     }
+
+    private TrainingSettings WithoutSizes() => this with
+    {
+        Layers = null,
+        Heads = null,
+        Channels = null,
+        SeqLen = null,
+        BatchSize = null,
+        TotalBatchTokens = null,
+        Lr = null,
+    };
 
     private void ApplyFile(string path)
     {

@@ -60,6 +60,15 @@ public sealed class TrainingSettingsTests
     }
 
     [Test]
+    public void A_preset_on_the_command_line_replaces_the_sizes_of_a_recorded_configuration()
+    {
+        string file = Write(new TrainingSettings { Preset = "tiny", Steps = 77 }.WithDefaults().ToJson());
+        TrainingSettings settings = TrainingSettings.Load(file, Given(("--preset", ["gpt2"]), ("--seq-len", ["32"]))).WithDefaults();
+        Assert.That(settings.ModelConfig(1000), Is.EqualTo(new ModelConfig(12, 12, 768, 32, 1000)));
+        Assert.That((settings.Steps, settings.Lr), Is.EqualTo((77, 6e-4)));
+    }
+
+    [Test]
     public void Resuming_begins_with_the_recorded_settings()
     {
         File.WriteAllText(Path.Combine(_directory, TrainingSettings.RecordedFile), """{ "layers": 3, "steps": 50, "versions": { "trainer": "0.1.0" } }""");
