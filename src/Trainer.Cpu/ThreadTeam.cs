@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 
 namespace Trainer.Cpu;
 
@@ -31,7 +32,7 @@ internal sealed unsafe class ThreadTeam : IDisposable
     private int _asleep;
     private volatile int _generation;
     private volatile bool _stop;
-    private volatile Exception? _failure;
+    private ExceptionDispatchInfo? _failure;
 
     public ThreadTeam(int threads)
     {
@@ -49,7 +50,10 @@ internal sealed unsafe class ThreadTeam : IDisposable
     /// <summary>The number of threads, the caller's included.</summary>
     public int Threads { get; }
 
-    /// <summary>Runs a job's items on all threads and returns when all are done.</summary>
+    /// <summary>
+    /// Runs a job's items on all threads and returns when all are done. If one throws, no more are begun, and the exception is thrown
+    /// here once no thread is at work on the job any more.
+    /// </summary>
     public void Run<TJob>(TJob job, int items)
         where TJob : struct, ITeamJob
     {
@@ -80,7 +84,7 @@ internal sealed unsafe class ThreadTeam : IDisposable
         if (_failure is { } failure)
         {
             _failure = null;
-            throw new InvalidOperationException("a worker thread failed", failure);
+            failure.Throw();
         }
     }
 
@@ -144,10 +148,12 @@ internal sealed unsafe class ThreadTeam : IDisposable
             while ((item = Interlocked.Increment(ref _next) - 1) < _items)
                 _run(_job, item, worker);
         }
-        catch (Exception exception) when (worker > 0)
+        catch (Exception exception)
         {
-            // A thread that died would leave the caller waiting for ever; the caller throws it instead.
-            _failure = exception;
+            // On a worker it would end the process; on the caller's thread it would leave the job, which lies on the caller's stack, while
+            // workers still use it.
+            Interlocked.CompareExchange(ref _failure, ExceptionDispatchInfo.Capture(exception), null);
+            Volatile.Write(ref _next, _items);
         }
     }
 }
