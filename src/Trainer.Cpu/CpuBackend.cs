@@ -13,6 +13,7 @@ public sealed unsafe class CpuBackend : IBackend
     private readonly ThreadTeam _team;
     private readonly CpuOperations _operations;
     private readonly Dictionary<nint, long> _allocations = [];
+    private bool _disposed;
 
     /// <summary>Starts the threads.</summary>
     /// <param name="threads">How many, the caller's included; 0 for one on each processor.</param>
@@ -47,6 +48,12 @@ public sealed unsafe class CpuBackend : IBackend
     /// <inheritdoc/>
     public Tensor Allocate(ElementType type, Shape shape)
     {
+        for (int i = 0; i < shape.Rank; i++)
+        {
+            if (shape[i] < 0)
+                throw new ArgumentException($"the extents {shape} must not be negative", nameof(shape));
+        }
+
         long bytes = Math.Max(1, shape.Count) * Tensor.SizeOf(type);
         void* address = NativeMemory.AlignedAlloc((nuint)bytes, 64);
         NativeMemory.Clear(address, (nuint)bytes);
@@ -77,8 +84,10 @@ public sealed unsafe class CpuBackend : IBackend
     public void EmbeddingForward(Tensor output, Tensor tokens, Tensor tokenTable, Tensor positionTable)
     {
         var (b, t, c) = (output.Shape[0], output.Shape[1], output.Shape.Columns);
+        OperandCheck.Float(output, new Shape(b, t, c));
         OperandCheck.Int(tokens, new Shape(b, t));
         OperandCheck.Columns(tokenTable, c);
+        OperandCheck.Tokens(tokens, tokenTable.Shape.Rows);
         OperandCheck.AtLeast(positionTable, t, c);
         _operations.EmbeddingForward(F(output), I(tokens), F(tokenTable), F(positionTable), b, t, c);
     }
@@ -87,8 +96,10 @@ public sealed unsafe class CpuBackend : IBackend
     public void EmbeddingBackward(Tensor dTokenTable, Tensor dPositionTable, Tensor dOutput, Tensor tokens)
     {
         var (b, t, c) = (dOutput.Shape[0], dOutput.Shape[1], dOutput.Shape.Columns);
+        OperandCheck.Float(dOutput, new Shape(b, t, c));
         OperandCheck.Int(tokens, new Shape(b, t));
         OperandCheck.Columns(dTokenTable, c);
+        OperandCheck.Tokens(tokens, dTokenTable.Shape.Rows);
         OperandCheck.AtLeast(dPositionTable, t, c);
         _operations.EmbeddingBackward(F(dTokenTable), F(dPositionTable), F(dOutput), I(tokens), b, t, c);
     }
@@ -96,7 +107,10 @@ public sealed unsafe class CpuBackend : IBackend
     /// <inheritdoc/>
     public void LayerNormForward(Tensor output, Tensor mean, Tensor rstd, Tensor input, Tensor weight, Tensor bias)
     {
-        var (rows, c) = CheckNorm(output, mean, rstd, input, weight);
+        var (rows, c) = (output.Shape.Rows, output.Shape.Columns);
+        OperandCheck.Float(output);
+        OperandCheck.Matrix(input, rows, c);
+        CheckNorm(mean, rstd, weight, rows, c);
         OperandCheck.Float(bias, new Shape(c));
         _operations.LayerNormForward(null, F(output), F(mean), F(rstd), F(input), null, F(weight), F(bias), rows, c);
     }
@@ -104,18 +118,24 @@ public sealed unsafe class CpuBackend : IBackend
     /// <inheritdoc/>
     public void ResidualLayerNormForward(Tensor sum, Tensor output, Tensor mean, Tensor rstd, Tensor residual, Tensor branch, Tensor weight, Tensor bias)
     {
-        var (rows, c) = CheckNorm(output, mean, rstd, residual, weight);
-        OperandCheck.Float(bias, new Shape(c));
+        var (rows, c) = (output.Shape.Rows, output.Shape.Columns);
+        OperandCheck.Float(output);
         OperandCheck.Matrix(sum, rows, c);
+        OperandCheck.Matrix(residual, rows, c);
         OperandCheck.Matrix(branch, rows, c);
+        CheckNorm(mean, rstd, weight, rows, c);
+        OperandCheck.Float(bias, new Shape(c));
         _operations.LayerNormForward(F(sum), F(output), F(mean), F(rstd), F(residual), F(branch), F(weight), F(bias), rows, c);
     }
 
     /// <inheritdoc/>
     public void LayerNormBackward(Tensor dInput, Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, Tensor weight, Tensor mean, Tensor rstd)
     {
-        var (rows, c) = CheckNorm(dOutput, mean, rstd, input, weight);
+        var (rows, c) = (dOutput.Shape.Rows, dOutput.Shape.Columns);
+        OperandCheck.Float(dOutput);
         OperandCheck.Matrix(dInput, rows, c);
+        OperandCheck.Matrix(input, rows, c);
+        CheckNorm(mean, rstd, weight, rows, c);
         OperandCheck.Float(dWeight, new Shape(c));
         OperandCheck.Float(dBias, new Shape(c));
         _operations.LayerNormBackward(F(dInput), F(dWeight), F(dBias), F(dOutput), F(input), F(weight), F(mean), F(rstd), rows, c);
@@ -125,6 +145,7 @@ public sealed unsafe class CpuBackend : IBackend
     public void LinearForward(Tensor output, Tensor input, Tensor weight, Tensor bias, Tensor preActivation)
     {
         var (rows, n, k) = (output.Shape.Rows, output.Shape.Columns, input.Shape.Columns);
+        OperandCheck.Float(output);
         OperandCheck.Matrix(input, rows, k);
         OperandCheck.Matrix(weight, n, k);
         if (!bias.IsNone)
@@ -138,6 +159,7 @@ public sealed unsafe class CpuBackend : IBackend
     public void LinearBackwardInput(Tensor dInput, Tensor dOutput, Tensor weight, Tensor preActivation)
     {
         var (rows, n, k) = (dOutput.Shape.Rows, dOutput.Shape.Columns, dInput.Shape.Columns);
+        OperandCheck.Float(dOutput);
         OperandCheck.Matrix(dInput, rows, k);
         OperandCheck.Matrix(weight, n, k);
         if (!preActivation.IsNone)
@@ -149,6 +171,7 @@ public sealed unsafe class CpuBackend : IBackend
     public void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input)
     {
         var (rows, n, k) = (dOutput.Shape.Rows, dOutput.Shape.Columns, input.Shape.Columns);
+        OperandCheck.Float(dOutput);
         OperandCheck.Matrix(input, rows, k);
         OperandCheck.Matrix(dWeight, n, k);
         if (!dBias.IsNone)
@@ -176,16 +199,19 @@ public sealed unsafe class CpuBackend : IBackend
     public void SoftmaxCrossEntropy(Tensor logits, Tensor losses, Tensor targets, int vocabulary, float gradientScale)
     {
         var (rows, stride) = (logits.Shape.Rows, logits.Shape.Columns);
+        OperandCheck.Float(logits);
         OperandCheck.Count(losses, rows);
         OperandCheck.IntCount(targets, rows);
         if (vocabulary < 1 || vocabulary > stride)
             throw new ArgumentOutOfRangeException(nameof(vocabulary), $"{vocabulary} is not between 1 and the {stride} columns of the logits");
+        OperandCheck.Tokens(targets, vocabulary);
         _operations.SoftmaxCrossEntropy(F(logits), F(losses), I(targets), rows, vocabulary, stride, gradientScale);
     }
 
     /// <inheritdoc/>
     public double Mean(Tensor values)
     {
+        OperandCheck.Float(values);
         double sum = 0;
         foreach (float value in Elements<float>(values, (int)values.Count))
             sum += value;
@@ -203,6 +229,7 @@ public sealed unsafe class CpuBackend : IBackend
     public void AdamUpdate(Tensor weights, Tensor gradients, Tensor firstMoment, Tensor secondMoment,
         ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares)
     {
+        OperandCheck.Float(weights);
         OperandCheck.Count(gradients, weights.Count);
         OperandCheck.Count(firstMoment, weights.Count);
         OperandCheck.Count(secondMoment, weights.Count);
@@ -220,6 +247,9 @@ public sealed unsafe class CpuBackend : IBackend
     /// <summary>Stops the threads and frees what is still allocated.</summary>
     public void Dispose()
     {
+        if (_disposed)
+            return;
+        _disposed = true;
         _team.Dispose();
         _operations.Dispose();
         foreach (nint address in _allocations.Keys)
@@ -234,20 +264,16 @@ public sealed unsafe class CpuBackend : IBackend
     private static Span<T> Elements<T>(Tensor tensor, int count)
         where T : unmanaged
     {
-        if (tensor.Count != count || sizeof(T) != Tensor.SizeOf(tensor.Type))
+        if (tensor.IsNone || tensor.Count != count || typeof(T) != (tensor.Type == ElementType.Float32 ? typeof(float) : typeof(int)))
             throw new ArgumentException($"{count} elements of {typeof(T).Name} do not match {tensor.Type} {tensor.Shape}", nameof(tensor));
         return new Span<T>((void*)tensor.Address, count);
     }
 
-    private static (int Rows, int C) CheckNorm(Tensor output, Tensor mean, Tensor rstd, Tensor input, Tensor weight)
+    private static void CheckNorm(Tensor mean, Tensor rstd, Tensor weight, int rows, int c)
     {
-        var (rows, c) = (output.Shape.Rows, output.Shape.Columns);
-        OperandCheck.Matrix(output, rows, c);
-        OperandCheck.Matrix(input, rows, c);
         OperandCheck.Count(mean, rows);
         OperandCheck.Count(rstd, rows);
         OperandCheck.Float(weight, new Shape(c));
-        return (rows, c);
     }
 
     private static (int B, int T, int C, int Heads) CheckAttention(Tensor output, Tensor logSumExp, Tensor qkv)

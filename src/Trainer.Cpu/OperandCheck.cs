@@ -5,7 +5,7 @@ using Trainer.Optimization;
 namespace Trainer.Cpu;
 
 /// <summary>The one place where the operands of an operation are checked, before they become pointers.</summary>
-internal static class OperandCheck
+internal static unsafe class OperandCheck
 {
     /// <summary>A float tensor of these extents.</summary>
     public static void Float(Tensor tensor, Shape shape, [CallerArgumentExpression(nameof(tensor))] string name = "")
@@ -57,36 +57,52 @@ internal static class OperandCheck
             Fail(tensor, $"{count} elements of Int32", name);
     }
 
+    /// <summary>A float tensor of any extents: the one that the others are measured by.</summary>
+    public static void Float(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (tensor.IsNone || tensor.Type != ElementType.Float32)
+            Fail(tensor, "a tensor of Float32", name);
+    }
+
+    /// <summary>Token ids in [0, <paramref name="bound"/>): any other would be an address outside the table that it indexes.</summary>
+    public static void Tokens(Tensor tensor, int bound, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        foreach (int token in new ReadOnlySpan<int>((void*)tensor.Address, checked((int)tensor.Count)))
+        {
+            if ((uint)token >= (uint)bound)
+                throw new ArgumentOutOfRangeException(name, $"{name} has the id {token}, which is not in [0, {bound})");
+        }
+    }
+
     /// <summary>Segments inside a float tensor, and as many results as segments.</summary>
     public static void Segments(Tensor values, ReadOnlySpan<Segment> segments, int results)
     {
-        Count(values, values.Count);
+        Float(values);
         if (segments.Length != results)
             throw new ArgumentException($"{segments.Length} segments, but room for {results} results", nameof(segments));
         foreach (var segment in segments)
-            Inside(values, segment);
+            Inside(values, segment, nameof(segments));
     }
 
     /// <summary>Updates in ascending order inside a float tensor, and as many results as updates.</summary>
     public static void Updates(Tensor values, ReadOnlySpan<SegmentUpdate> updates, int results)
     {
-        Count(values, values.Count);
         if (updates.Length != results)
             throw new ArgumentException($"{updates.Length} updates, but room for {results} results", nameof(updates));
         long end = 0;
         foreach (var update in updates)
         {
-            Inside(values, update.Segment);
+            Inside(values, update.Segment, nameof(updates));
             if (update.Segment.Offset < end)
                 throw new ArgumentException($"the update at {update.Segment.Offset} overlaps the one before it", nameof(updates));
             end = update.Segment.Offset + update.Segment.Count;
         }
     }
 
-    private static void Inside(Tensor values, Segment segment)
+    private static void Inside(Tensor values, Segment segment, string name)
     {
-        if (segment.Offset < 0 || segment.Count < 0 || segment.Offset + segment.Count > values.Count)
-            throw new ArgumentException($"the segment of {segment.Count} at {segment.Offset} does not lie inside {values.Count} elements", nameof(segment));
+        if (segment.Offset < 0 || segment.Count < 0 || segment.Offset > values.Count - segment.Count)
+            throw new ArgumentException($"the segment of {segment.Count} at {segment.Offset} does not lie inside {values.Count} elements", name);
     }
 
     private static void Fail(Tensor tensor, string wanted, string name) =>

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 
 namespace Trainer.Cpu;
 
@@ -15,6 +16,11 @@ internal interface ITeamJob
 /// A fixed team of threads that share out the items of one job at a time. Which thread does which item is left to chance; therefore an
 /// item's result must not depend on it, and every reduction over items is made afterwards, in order. Nothing is allocated per job.
 /// </summary>
+/// <remarks>
+/// A job is over when its items are done, not when every thread has seen it: on a machine that others use too, a thread may get no
+/// processor for longer than the job takes, and then the others do its share. The ticket makes that safe: an item is claimed by an
+/// exchange that fails once the generation has moved on, and the job's fields stay as they are while a claimed item is not done.
+/// </remarks>
 internal sealed unsafe class ThreadTeam : IDisposable
 {
     /// <summary>How long an idle thread spins before it sleeps: longer than the gaps between the operations of a step.</summary>
@@ -26,12 +32,13 @@ internal sealed unsafe class ThreadTeam : IDisposable
     private delegate*<void*, int, int, void> _run;
     private void* _job;
     private int _items;
-    private int _next;
-    private int _busy;
+    private int _unfinished;
     private int _asleep;
-    private volatile int _generation;
+
+    /// <summary>The generation of the job in the upper half, the number of its items not yet claimed in the lower.</summary>
+    private long _ticket;
     private volatile bool _stop;
-    private volatile Exception? _failure;
+    private ExceptionDispatchInfo? _failure;
 
     public ThreadTeam(int threads)
     {
@@ -49,7 +56,10 @@ internal sealed unsafe class ThreadTeam : IDisposable
     /// <summary>The number of threads, the caller's included.</summary>
     public int Threads { get; }
 
-    /// <summary>Runs a job's items on all threads and returns when all are done.</summary>
+    /// <summary>
+    /// Runs a job's items on all threads and returns when all are done. If one throws, no more are begun, and the exception is thrown
+    /// here once no thread is at work on the job any more.
+    /// </summary>
     public void Run<TJob>(TJob job, int items)
         where TJob : struct, ITeamJob
     {
@@ -63,38 +73,23 @@ internal sealed unsafe class ThreadTeam : IDisposable
         _run = &Trampoline<TJob>;
         _job = Unsafe.AsPointer(ref job);
         _items = items;
-        _next = 0;
-        _busy = _threads.Length;
-        _generation++;
-        lock (_sleepers)
-        {
-            if (_asleep > 0)
-                _wake.Release(_asleep);
-            _asleep = 0;
-        }
-
+        _unfinished = items;
+        Publish(items);
         TakeItems(0);
         var spin = default(SpinWait);
-        while (Volatile.Read(ref _busy) > 0)
+        while (Volatile.Read(ref _unfinished) > 0)
             spin.SpinOnce(sleep1Threshold: -1);
         if (_failure is { } failure)
         {
             _failure = null;
-            throw new InvalidOperationException("a worker thread failed", failure);
+            failure.Throw();
         }
     }
 
     public void Dispose()
     {
         _stop = true;
-        _generation++;
-        lock (_sleepers)
-        {
-            if (_asleep > 0)
-                _wake.Release(_asleep);
-            _asleep = 0;
-        }
-
+        Publish(0);
         foreach (var thread in _threads)
             thread.Join();
         _wake.Dispose();
@@ -103,17 +98,30 @@ internal sealed unsafe class ThreadTeam : IDisposable
     private static void Trampoline<TJob>(void* job, int item, int worker)
         where TJob : struct, ITeamJob => Unsafe.AsRef<TJob>(job).Run(item, worker);
 
+    private static int Generation(long ticket) => (int)(ticket >> 32);
+
+    /// <summary>Begins the next generation and wakes whoever sleeps.</summary>
+    private void Publish(int items)
+    {
+        Volatile.Write(ref _ticket, ((long)(Generation(_ticket) + 1) << 32) | (uint)items);
+        lock (_sleepers)
+        {
+            if (_asleep > 0)
+                _wake.Release(_asleep);
+            _asleep = 0;
+        }
+    }
+
     private void Work(int worker)
     {
         int seen = 0;
         while (true)
         {
             Await(seen);
-            seen = _generation;
+            seen = Generation(Volatile.Read(ref _ticket));
             if (_stop)
                 return;
             TakeItems(worker);
-            Interlocked.Decrement(ref _busy);
         }
     }
 
@@ -121,14 +129,14 @@ internal sealed unsafe class ThreadTeam : IDisposable
     {
         for (int i = 0; i < SpinsBeforeSleep; i++)
         {
-            if (_generation != seen)
+            if (Generation(Volatile.Read(ref _ticket)) != seen)
                 return;
             Thread.SpinWait(20);
         }
 
         lock (_sleepers)
         {
-            if (_generation != seen)
+            if (Generation(Volatile.Read(ref _ticket)) != seen)
                 return;
             _asleep++;
         }
@@ -138,16 +146,24 @@ internal sealed unsafe class ThreadTeam : IDisposable
 
     private void TakeItems(int worker)
     {
-        try
+        long ticket;
+        while ((int)(ticket = Volatile.Read(ref _ticket)) != 0)
         {
-            int item;
-            while ((item = Interlocked.Increment(ref _next) - 1) < _items)
-                _run(_job, item, worker);
-        }
-        catch (Exception exception) when (worker > 0)
-        {
-            // A thread that died would leave the caller waiting for ever; the caller throws it instead.
-            _failure = exception;
+            if (Interlocked.CompareExchange(ref _ticket, ticket - 1, ticket) != ticket)
+                continue;
+            try
+            {
+                if (Volatile.Read(ref _failure) == null)
+                    _run(_job, _items - (int)ticket, worker);
+            }
+            catch (Exception exception)
+            {
+                // On a worker it would end the process; on the caller's thread it would leave the job, which lies on the caller's stack,
+                // while workers still use it.
+                Interlocked.CompareExchange(ref _failure, ExceptionDispatchInfo.Capture(exception), null);
+            }
+
+            Interlocked.Decrement(ref _unfinished);
         }
     }
 }
