@@ -40,7 +40,7 @@ internal static class VectorMath
 
     /// <summary>The derivative of <see cref="Gelu"/>: σ + x σ (1 - σ) 2u', u' = √(2/π)(1 + 3 · 0.044715 x²).</summary>
     /// <remarks>
-    /// With e = exp(-2u), 1 - σ is taken as e σ: the difference loses all its digits as σ comes near 1, and x 2u' makes 35 roundings of
+    /// With e = exp(-2u), 1 - σ is taken as e σ: the difference loses all its digits as σ comes near 1, and x 2u' makes 33 roundings of
     /// that at x = 5. Beyond ±30 the derivative is 1 or 0 to the last bit, but x² would overflow there.
     /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

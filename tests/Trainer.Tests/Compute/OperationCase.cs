@@ -1,0 +1,67 @@
+using System.Globalization;
+using Trainer.Compute;
+
+namespace Trainer.Tests.Compute;
+
+/// <summary>An operand of an operation, by the name that its parameter has.</summary>
+/// <param name="Name">The parameter.</param>
+/// <param name="Shape">Its extents.</param>
+/// <param name="Values">What it holds before the call, float[] or int[]; null for an operand that is overwritten, which is filled with NaN.</param>
+/// <param name="Optional">Whether it may be left out.</param>
+internal sealed record Operand(string Name, Shape Shape, Array? Values = null, bool Optional = false)
+{
+    public ElementType Type => (Values as int[]) == null ? ElementType.Float32 : ElementType.Int32;
+}
+
+/// <summary>What an operand has to hold after the call.</summary>
+/// <param name="Operand">The operand, or <see cref="Results"/>.</param>
+/// <param name="Values">The reference's values.</param>
+/// <param name="Tolerances">How far each may be off.</param>
+internal sealed record Expectation(string Operand, double[] Values, double[] Tolerances)
+{
+    /// <summary>The numbers that an operation returns to the host, in place of an operand.</summary>
+    public const string Results = "results";
+
+    /// <summary>Fails at the first element that is not within its tolerance; NaN never is.</summary>
+    public void Check(ReadOnlySpan<double> actual)
+    {
+        Assert.That(actual.Length, Is.EqualTo(Values.Length), Operand);
+        Assert.That(Tolerances, Has.Length.EqualTo(Values.Length), Operand);
+        int wrong = 0, first = -1;
+        for (int i = 0; i < Values.Length; i++)
+        {
+            if (Math.Abs(actual[i] - Values[i]) <= Tolerances[i])
+                continue;
+            first = wrong++ == 0 ? i : first;
+        }
+
+        if (wrong > 0)
+        {
+            Assert.Fail(string.Create(CultureInfo.InvariantCulture,
+                $"{Operand}: {wrong} of {Values.Length} are wrong, the first at {first}: {actual[first]:R} instead of {Values[first]:R} ± {Tolerances[first]:G3}"));
+        }
+    }
+}
+
+/// <summary>One operation at one size: operands in the order of its parameters, the call, and what the reference makes of it.</summary>
+/// <param name="name">Operation and sizes.</param>
+/// <param name="operands">The operands.</param>
+/// <param name="invoke">The call, with the operands' tensors and room for <paramref name="results"/> numbers.</param>
+/// <param name="reference">What it has to give; operands that are not among it must keep their bits.</param>
+/// <param name="results">The numbers that come back to the host.</param>
+internal sealed class OperationCase(
+    string name, Operand[] operands, Action<IBackend, Tensor[], double[]> invoke, Func<Expectation[]> reference, int results = 0)
+{
+    // Computed once for all backends: the reference is slower than what it checks.
+    private readonly Lazy<Expectation[]> _reference = new(reference);
+
+    public IReadOnlyList<Operand> Operands => operands;
+
+    public int Results => results;
+
+    public Expectation[] Reference => _reference.Value;
+
+    public void Invoke(IBackend backend, Tensor[] tensors, double[] resultValues) => invoke(backend, tensors, resultValues);
+
+    public override string ToString() => name;
+}
