@@ -90,7 +90,11 @@ public sealed class BatchLoader
             if (value < 0)
                 throw new RequestException($"the data position {value} is negative; the checkpoint is corrupt.");
             if (Order == DataOrder.Sequential && value % BatchSize != 0)
-                throw new RequestException($"the data position {value} is not a multiple of --batch-size {BatchSize}; sequential data order continues only with the batch size it began with.");
+            {
+                throw new RequestException(
+                    $"the data position {value} is not a multiple of --batch-size {BatchSize}; continue sequential order with the batch size it began with.");
+            }
+
             _position = value;
         }
     }

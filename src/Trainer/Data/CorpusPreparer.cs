@@ -92,7 +92,7 @@ public sealed class CorpusPreparer
         // Words of the training split only: held-out text must be new to the vocabulary too.
         var counts = new ConcurrentBag<WordCounts>();
         long done = 0;
-        OrderedPipeline.Run(Sample(), _options.Threads, CountWords, (batch, _) => Report(PreparationPhase.CountingWords, done += batch.SourceBytes, _sourceBytes), _cancellation);
+        OrderedPipeline.Run(Sample(), _options.Threads, CountWords, Counted, _cancellation);
 
         var words = new WordCounts();
         foreach (WordCounts part in counts)
@@ -130,6 +130,8 @@ public sealed class CorpusPreparer
             counts.Add(mine);
             return true;
         }
+
+        void Counted(SegmentBatch batch, bool _) => Report(PreparationPhase.CountingWords, done += batch.SourceBytes, _sourceBytes);
     }
 
     private void Encode(ITokenizer tokenizer, SplitWriter train, SplitWriter validation)

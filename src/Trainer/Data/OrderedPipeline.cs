@@ -12,7 +12,8 @@ internal static class OrderedPipeline
     /// <param name="work">Made by any thread, several at a time.</param>
     /// <param name="consume">Called on the calling thread, in order.</param>
     /// <param name="cancellation">Stops between batches.</param>
-    public static void Run<TResult>(IEnumerable<SegmentBatch> batches, int threads, Func<SegmentBatch, TResult> work, Action<SegmentBatch, TResult> consume, CancellationToken cancellation)
+    public static void Run<TResult>(IEnumerable<SegmentBatch> batches, int threads, Func<SegmentBatch, TResult> work,
+        Action<SegmentBatch, TResult> consume, CancellationToken cancellation)
     {
         var running = new Queue<(SegmentBatch Batch, Task<TResult> Work)>();
         try

@@ -12,8 +12,8 @@ internal readonly record struct TextSegment(ReadOnlyMemory<byte> Utf8, bool Star
 
 /// <summary>
 /// Cuts documents into segments of at most a given size, each but the last of a document more than half of it. The cut comes before a
-/// line end that follows a character which is not white space: no piece of the tokenizer reaches across such a place, so the segments encode to the
-/// same tokens as the whole document. Where there is no such place it comes before another space, else between two characters.
+/// line end that follows a character which is not white space: no piece of the tokenizer reaches across such a place, so the segments
+/// encode to the same tokens as the whole document. Where there is no such place it comes before another space, else between two characters.
 /// </summary>
 /// <param name="segmentBytes">The largest size of a segment.</param>
 internal sealed class TextSegmenter(int segmentBytes)

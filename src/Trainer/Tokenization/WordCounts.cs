@@ -26,8 +26,9 @@ public sealed class WordCounts
         Bytes += utf8.Length;
         while (!utf8.IsEmpty)
         {
-            int length = Math.Min(LongestWord, PieceSplitter.FirstPiece(utf8));
-            Add(utf8[..length], 1);
+            int length = PieceSplitter.FirstPiece(utf8);
+            for (int start = 0; start < length; start += LongestWord)
+                Add(utf8[start..Math.Min(length, start + LongestWord)], 1);
             utf8 = utf8[length..];
         }
     }
