@@ -55,7 +55,10 @@ public sealed unsafe class CpuBackend : IBackend
         }
 
         long bytes = Math.Max(1, shape.Count) * Tensor.SizeOf(type);
-        void* address = NativeMemory.AlignedAlloc((nuint)bytes, 64);
+        // The system promises more than it has and would end the process when the pages are touched.
+        if (bytes > AvailableBytes)
+            throw new InsufficientMemoryException($"{bytes:N0} bytes were asked for, but only {AvailableBytes:N0} are free");
+        void* address = NativeBlock.Allocate((nuint)bytes);
         NativeMemory.Clear(address, (nuint)bytes);
         _allocations.Add((nint)address, bytes);
         return new Tensor((nint)address, type, shape);
@@ -66,7 +69,7 @@ public sealed unsafe class CpuBackend : IBackend
     {
         if (!_allocations.Remove(allocation.Address))
             throw new ArgumentException("not an allocation of this backend, or freed already", nameof(allocation));
-        NativeMemory.AlignedFree((void*)allocation.Address);
+        NativeBlock.Free((void*)allocation.Address);
     }
 
     /// <inheritdoc/>
@@ -253,7 +256,7 @@ public sealed unsafe class CpuBackend : IBackend
         _team.Dispose();
         _operations.Dispose();
         foreach (nint address in _allocations.Keys)
-            NativeMemory.AlignedFree((void*)address);
+            NativeBlock.Free((void*)address);
         _allocations.Clear();
     }
 

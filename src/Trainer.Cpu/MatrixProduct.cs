@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Trainer.Cpu;
 
 /// <summary>A matrix in memory, element (row, column) at <c>Data + row · RowStride + column · ColumnStride</c>; one stride is 1.</summary>
@@ -163,11 +161,11 @@ internal sealed unsafe class MatrixProduct : IDisposable
 
         public void Dispose()
         {
-            NativeMemory.AlignedFree(A);
-            NativeMemory.AlignedFree(B);
-            NativeMemory.AlignedFree(Tile);
+            NativeBlock.Free(A);
+            NativeBlock.Free(B);
+            NativeBlock.Free(Tile);
         }
 
-        private static float* Allocate(int count) => (float*)NativeMemory.AlignedAlloc((nuint)count * sizeof(float), 64);
+        private static float* Allocate(int count) => (float*)NativeBlock.Allocate((nuint)count * sizeof(float));
     }
 }

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Trainer.Cpu;
 
 /// <summary>Working memory that grows when an operation needs more than any before it, and is otherwise reused.</summary>
@@ -14,10 +12,10 @@ internal sealed unsafe class Scratch<T> : IDisposable
     {
         if (count > _count)
         {
-            NativeMemory.AlignedFree(_data);
+            NativeBlock.Free(_data);
             _data = null;
             _count = 0;
-            _data = (T*)NativeMemory.AlignedAlloc((nuint)count * (nuint)sizeof(T), 64);
+            _data = (T*)NativeBlock.Allocate((nuint)count * (nuint)sizeof(T));
             _count = count;
         }
 
@@ -26,7 +24,7 @@ internal sealed unsafe class Scratch<T> : IDisposable
 
     public void Dispose()
     {
-        NativeMemory.AlignedFree(_data);
+        NativeBlock.Free(_data);
         _data = null;
         _count = 0;
     }

@@ -26,16 +26,17 @@ public interface IBackend : IDisposable
 
     /// <summary>Allocates zeroed device memory, aligned to at least 64 bytes.</summary>
     /// <exception cref="OutOfMemoryException">The device has not that much memory left.</exception>
+    /// <exception cref="ArgumentException">An extent is negative.</exception>
     Tensor Allocate(ElementType type, Shape shape);
 
     /// <summary>Frees what <see cref="Allocate"/> returned.</summary>
     void Free(Tensor allocation);
 
-    /// <summary>Copies host values to the device. The counts must agree.</summary>
+    /// <summary>Copies host values to the device. The counts and the sizes of the elements must agree.</summary>
     void Upload<T>(ReadOnlySpan<T> source, Tensor destination)
         where T : unmanaged;
 
-    /// <summary>Copies device values to the host and waits for them. The counts must agree.</summary>
+    /// <summary>Copies device values to the host and waits for them. The counts and the sizes of the elements must agree.</summary>
     void Download<T>(Tensor source, Span<T> destination)
         where T : unmanaged;
 

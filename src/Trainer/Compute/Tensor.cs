@@ -45,7 +45,7 @@ public readonly record struct Tensor
     /// <exception cref="ArgumentOutOfRangeException">The view does not lie inside this tensor.</exception>
     public Tensor Slice(long offset, Shape shape)
     {
-        if (offset < 0 || offset + shape.Count > Count)
+        if (offset < 0 || offset > Count - shape.Count)
             throw new ArgumentOutOfRangeException(nameof(offset), $"a view of {shape} at {offset} does not lie inside {Shape}");
         return new Tensor(Address + checked((nint)(offset * SizeOf(Type))), Type, shape);
     }
