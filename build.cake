@@ -80,6 +80,7 @@ Task("Publish")
         SelfContained = true,
         OutputDirectory = output,
     });
+    DeleteFiles($"{output}/*.pdb");
     // The assembly cannot have this name (see the project file), the file can.
     string extension = runtime.StartsWith("win") ? ".exe" : "";
     MoveFile(output.CombineWithFilePath("trainer-cli" + extension), output.CombineWithFilePath("trainer" + extension));
