@@ -1,5 +1,6 @@
-using CommunityToolkit.HighPerformance.Buffers;
+using System.Runtime.InteropServices;
 using System.Text;
+using CommunityToolkit.HighPerformance.Buffers;
 using Trainer.Model;
 using Trainer.Tokenization;
 
@@ -65,7 +66,7 @@ public sealed class TextGenerator(Gpt2 model, ITokenizer tokenizer)
     private int Next(List<int> tokens, TokenSampler sampler)
     {
         int context = Math.Min(tokens.Count, model.SequenceLength);
-        model.NextTokenLogits(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(tokens)[^context..], _logits);
+        model.NextTokenLogits(CollectionsMarshal.AsSpan(tokens)[^context..], _logits);
         return sampler.Next(_logits);
     }
 }

@@ -8,6 +8,8 @@ namespace Trainer.Model;
 /// </summary>
 internal sealed class Gpt2Activations : IDisposable
 {
+    private const int ViewsPerBlock = 14;
+
     private readonly IBackend _backend;
     private readonly ModelConfig _config;
     private readonly ModelUse _use;
@@ -90,10 +92,8 @@ internal sealed class Gpt2Activations : IDisposable
         long gradients = train ? rows * (c + c + (4 * c) + (3 * c)) : 0;
         long floats = blocks + residuals + (rows * c) + norm + logits + rows + gradients;
         // Each view begins on a cache line.
-        return (floats + ((16L * _viewsPerBlock * config.Layers) + 1024)) * sizeof(float) + (2 * rows * sizeof(int));
+        return (floats + ((16L * ViewsPerBlock * config.Layers) + 1024)) * sizeof(float) + (2 * rows * sizeof(int));
     }
-
-    private const int _viewsPerBlock = 14;
 
     /// <summary>The activations of a layer.</summary>
     public Block Layer(int layer) => _blocks[layer % _blocks.Length];

@@ -64,7 +64,7 @@ public sealed partial record TrainingSettings
             DecayPositions = DecayPositions,
             DecayLayerNorm = DecayLayernorm,
             DecayBias = DecayBias,
-            Overrides = [.. DecayGroups().Select(group => new StrengthOverride(group.Pattern, group.Strength))],
+            Overrides = DecayGroups(),
         },
     };
 }
