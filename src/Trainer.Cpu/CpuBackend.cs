@@ -43,6 +43,9 @@ public sealed unsafe class CpuBackend : IBackend
     public long AvailableBytes => SystemMemory.Available;
 
     /// <inheritdoc/>
+    public double MeasurePeakFlops() => PeakMeasurement.FlopsPerSecond(_team, InstructionSet);
+
+    /// <inheritdoc/>
     public int LiveAllocations => _allocations.Count;
 
     /// <inheritdoc/>

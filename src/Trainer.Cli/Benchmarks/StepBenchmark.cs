@@ -27,7 +27,7 @@ internal static class StepBenchmark
         double step = passes + update;
 
         double operations = Operations(config) * tokens.Length;
-        double peak = GemmBenchmark.Peak(backend, config, tokens.Length, stop);
+        double peak = backend.MeasurePeakFlops();
         return
         [
             new("tokensPerSecond", "tokens", tokens.Length / step, "per second"),

@@ -23,8 +23,8 @@ internal sealed record BenchSettings
     public int? SeqLen { get; init; }
 
     /// <summary>V.</summary>
-    [Setting(Model, "tokens of the vocabulary", "N", Range = "[1, 10000000]")]
-    public int VocabSize { get; init; } = 4096;
+    [Setting(Model, "tokens of the vocabulary", "N", Range = "[1, 10000000]", Default = "50257 for gpt2 sizes, else 4096")]
+    public int? VocabSize { get; init; }
 
     /// <summary>What computes.</summary>
     [Setting(DeviceGroup, "what computes", Values = "auto|cpu|cuda|cuda:N")]
@@ -71,7 +71,7 @@ internal static class BenchCommand
         settings =>
         {
             ModelPreset preset = ModelPresets.Find(settings.Preset);
-            var config = new ModelConfig(preset.Layers, preset.Heads, preset.Channels, settings.SeqLen ?? preset.SequenceLength, settings.VocabSize);
+            var config = new ModelConfig(preset.Layers, preset.Heads, preset.Channels, settings.SeqLen ?? preset.SequenceLength, settings.VocabSize ?? preset.Vocabulary);
             terminal.StopOnInterruption();
             using IBackend backend = Devices.Open(settings.Device, settings.Threads, settings.Isa);
             IReadOnlyList<Figure> figures = benchmark(backend, config.Validated(), settings.BatchSize ?? preset.BatchSize, settings);

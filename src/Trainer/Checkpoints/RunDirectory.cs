@@ -16,9 +16,6 @@ public readonly record struct RunPaths(string Root)
     /// <summary>The samples drawn while training.</summary>
     public string Samples => Path.Combine(Root, "samples.txt");
 
-    /// <summary>The report.</summary>
-    public string Report => Path.Combine(Root, "report.html");
-
     internal string Lock => Path.Combine(Root, "run.lock");
 }
 

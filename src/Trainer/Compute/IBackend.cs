@@ -21,6 +21,12 @@ public interface IBackend : IDisposable
     /// <summary>The bytes that may still be allocated before the machine runs short, as the system reports them now.</summary>
     long AvailableBytes { get; }
 
+    /// <summary>
+    /// The floating-point operations per second of multiply-adds in the precision that matrix products use, on registers alone,
+    /// measured now: what the speed of anything else is a share of.
+    /// </summary>
+    double MeasurePeakFlops();
+
     /// <summary>The number of allocations not yet freed; 0 when everything was given back.</summary>
     int LiveAllocations { get; }
 

@@ -8,7 +8,9 @@ namespace Trainer.Model;
 /// <param name="SequenceLength">The context, T.</param>
 /// <param name="BatchSize">B, sequences of one pass through the model.</param>
 /// <param name="LearningRate">The peak learning rate.</param>
-public sealed record ModelPreset(string Name, int Layers, int Heads, int Channels, int SequenceLength, int BatchSize, double LearningRate);
+/// <param name="Vocabulary">V where no data say it, in a benchmark.</param>
+public sealed record ModelPreset(
+    string Name, int Layers, int Heads, int Channels, int SequenceLength, int BatchSize, double LearningRate, int Vocabulary);
 
 /// <summary>
 /// The model sizes that have a name. The four gpt2 sizes are those of Radford et al. 2019 with the learning rates of the GPT-3 models of
@@ -25,13 +27,13 @@ public static class ModelPresets
     /// <summary>All presets, smallest first.</summary>
     public static IReadOnlyList<ModelPreset> All { get; } =
     [
-        new("tiny", 4, 4, 256, 256, 8, 1e-3),
-        new("small", 6, 6, 384, 256, 8, 1e-3),
-        new("medium", 8, 8, 512, 512, 4, 8e-4),
-        new("gpt2", 12, 12, 768, 1024, 4, 6e-4),
-        new("gpt2-medium", 24, 16, 1024, 1024, 4, 3e-4),
-        new("gpt2-large", 36, 20, 1280, 1024, 4, 2.5e-4),
-        new("gpt2-xl", 48, 25, 1600, 1024, 4, 2e-4),
+        new("tiny", 4, 4, 256, 256, 8, 1e-3, 4096),
+        new("small", 6, 6, 384, 256, 8, 1e-3, 4096),
+        new("medium", 8, 8, 512, 512, 4, 8e-4, 4096),
+        new("gpt2", 12, 12, 768, 1024, 4, 6e-4, 50257),
+        new("gpt2-medium", 24, 16, 1024, 1024, 4, 3e-4, 50257),
+        new("gpt2-large", 36, 20, 1280, 1024, 4, 2.5e-4, 50257),
+        new("gpt2-xl", 48, 25, 1600, 1024, 4, 2e-4, 50257),
     ];
 
     /// <summary>The preset of that name.</summary>

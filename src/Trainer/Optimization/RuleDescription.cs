@@ -39,12 +39,13 @@ public static class RuleDescription
     public static string Equivalence(RegularizerKind kind, double weightDecay, double learningRate) => kind switch
     {
         RegularizerKind.Decay => $"(13.a) lambda {Number.Text(weightDecay)} = 13.b lambda "
-            + $"{Number.Text(Equilibrium.Decoupled(weightDecay, learningRate))} at lr {Number.Text(learningRate)}",
+            + $"{Number.Text(weightDecay * learningRate)} at lr {Number.Text(learningRate)}",
         RegularizerKind.DecayDecoupled => $"(13.b) lambda {Number.Text(weightDecay)} = 13.a lambda "
             + $"{Number.Text(weightDecay / learningRate)} at lr {Number.Text(learningRate)}",
         _ => throw new ArgumentOutOfRangeException(nameof(kind)),
     };
 
+    /// <summary>Λ, the number that has to stay the same when a run is made shorter; published runs of GPT-2 have Λ from 3 to 20.</summary>
     private static string Total(double weightDecay, double learningRate, long steps) =>
-        $"Lambda = lambda x lr x steps = {Number.Text(Equilibrium.TotalDecay(weightDecay, learningRate, steps))}";
+        $"Lambda = lambda x lr x steps = {Number.Text(weightDecay * learningRate * steps)}";
 }

@@ -85,7 +85,7 @@ public sealed record Schedule
         if (FinalFraction is not (>= 0 and <= 1))
             throw new RequestException($"--final-lr-fraction must lie in [0, 1], but is {Number.Text(FinalFraction)}.");
         if (DecayFraction is not (>= 0 and <= 1))
-            throw new RequestException($"--lr-decay-fraction must lie in [0, 1], but is {Number.Text(DecayFraction)}.");
+            throw new RequestException($"--wsd-decay-fraction must lie in [0, 1], but is {Number.Text(DecayFraction)}.");
         return this;
     }
 

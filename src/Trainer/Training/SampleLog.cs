@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 
 namespace Trainer.Training;
 
@@ -29,7 +28,7 @@ internal sealed class SampleLog
     }
 
     public void Append(long step, string text) =>
-        File.AppendAllText(_path, string.Create(CultureInfo.InvariantCulture, $"{Mark}{step} ===\n{text}\n"), Encoding.UTF8);
+        File.AppendAllText(_path, string.Create(CultureInfo.InvariantCulture, $"{Mark}{step} ===\n{text}\n"));
 
     private static long? StepAt(string text, int at)
     {

@@ -24,7 +24,8 @@ public sealed partial record TrainingSettings
                 _ => ScheduleShape.Constant,
             },
             WarmupSteps = settings.WarmupSteps!.Value,
-            Steps = Steps,
+            WarmupOffset = WarmupOffset,
+            Steps = LrDecaySteps ?? Steps,
             FinalFraction = FinalLrFraction,
             DecayFraction = WsdDecayFraction,
         };

@@ -108,6 +108,14 @@ public sealed partial record TrainingSettings
     [Setting(OptimizerGroup, "steps of linear warm-up", "N", Range = "[0, inf)", Default = "5 % of --steps")]
     public int? WarmupSteps { get; init; }
 
+    /// <summary>1: the first step of the warm-up has 1 / (W + 1) of the peak. 0: it has none, as in nanoGPT of 2023.</summary>
+    [Setting(OptimizerGroup, "1: the first warm-up step has a small learning rate; 0: it has none", "N", Range = "[0, 1]")]
+    public int WarmupOffset { get; init; } = 1;
+
+    /// <summary>The step at which the learning rate has reached its last value; later than <see cref="Steps"/> for a decay that is cut off.</summary>
+    [Setting(OptimizerGroup, "step at which the last learning rate is reached", "N", Range = "[1, inf)", Default = "--steps")]
+    public int? LrDecaySteps { get; init; }
+
     /// <summary>The last learning rate over the peak.</summary>
     [Setting(OptimizerGroup, "last learning rate over the peak", "X", Range = "[0, 1]")]
     public double FinalLrFraction { get; init; } = 0.1;

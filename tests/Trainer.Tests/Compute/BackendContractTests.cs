@@ -126,7 +126,7 @@ public abstract partial class BackendContractTests
     [Test]
     public void An_allocation_that_cannot_be_is_refused()
     {
-        Assert.Throws<OutOfMemoryException>(() => _backend.Allocate(ElementType.Float32, new Shape(1 << 20, 1 << 24)));
+        Assert.Catch<OutOfMemoryException>(() => _backend.Allocate(ElementType.Float32, new Shape(1 << 20, 1 << 24)));
         Assert.Throws<ArgumentException>(() => _backend.Allocate(ElementType.Float32, new Shape(3, -1)));
         Assert.That(_backend.AvailableBytes, Is.Positive);
     }

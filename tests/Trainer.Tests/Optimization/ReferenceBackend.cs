@@ -13,6 +13,8 @@ internal sealed unsafe class ReferenceBackend : IBackend
 
     public long AvailableBytes => long.MaxValue;
 
+    public double MeasurePeakFlops() => throw new NotSupportedException();
+
     public int LiveAllocations => _allocations.Count;
 
     public Tensor Allocate(ElementType type, Shape shape)

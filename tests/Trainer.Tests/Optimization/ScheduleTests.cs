@@ -81,7 +81,7 @@ public sealed class ScheduleTests
         Assert.That(() => new Schedule { WarmupOffset = 2 }.Validated(), Throws.TypeOf<RequestException>().With.Message.Contains("--warmup-offset"));
         Assert.That(() => new Schedule { FinalFraction = double.NaN }.Validated(),
             Throws.TypeOf<RequestException>().With.Message.Contains("--final-lr-fraction"));
-        Assert.That(() => new Schedule { DecayFraction = 1.1 }.Validated(), Throws.TypeOf<RequestException>().With.Message.Contains("--lr-decay-fraction"));
+        Assert.That(() => new Schedule { DecayFraction = 1.1 }.Validated(), Throws.TypeOf<RequestException>().With.Message.Contains("--wsd-decay-fraction"));
         Assert.That(() => new Schedule { Shape = ScheduleShape.Cosine }.Validated(), Throws.TypeOf<RequestException>().With.Message.Contains("--steps"));
     }
 }
