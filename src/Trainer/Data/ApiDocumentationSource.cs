@@ -4,7 +4,7 @@ using System.Xml;
 namespace Trainer.Data;
 
 /// <summary>
-/// The default corpus: the prose of .NET's API documentation. A type with its members is a document, a member is a paragraph. A
+/// The default corpus: the prose of .NET's API documentation. A type with its members is a document, a member is a line. A
 /// sentence that came before, as those of overloads do, is left out, so that what is measured on held-out text is not memory.
 /// </summary>
 internal sealed class ApiDocumentationSource : TextSource
@@ -54,7 +54,7 @@ internal sealed class ApiDocumentationSource : TextSource
         void AddParagraph(string paragraph)
         {
             if (paragraph.Length > 0)
-                document.Append(document.Length > 0 ? "\n\n" : "").Append(paragraph);
+                document.Append(document.Length > 0 ? "\n" : "").Append(paragraph);
         }
 
         void EndDocument()

@@ -53,8 +53,8 @@ public sealed class ApiDocumentationTests
         ApiDocumentationSource source = ApiDocumentationSource.Load([first, second]);
         Assert.That(source.Read().Select(part => Encoding.UTF8.GetString(part.Utf8.Span)), Is.EqualTo(new[]
         {
-            "An A.\n\nGoes. How far.\n\nWhere.\n",
-            "A B.\n\nIts size.\n",
+            "An A.\nGoes. How far.\nWhere.\n",
+            "A B.\nIts size.\n",
         }));
         Assert.That(source.Read().Select(part => part.StartsDocument), Is.All.True);
     }
