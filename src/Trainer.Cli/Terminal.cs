@@ -10,7 +10,15 @@ namespace Trainer.Cli;
 /// </summary>
 internal sealed class Terminal : IDisposable
 {
+    /// <summary>
+    /// A signal that follows another this closely is the same request: timeout(1) sends its own to the process and again to the group that
+    /// it belongs to.
+    /// </summary>
+    private static readonly TimeSpan SameRequest = TimeSpan.FromMilliseconds(500);
+
     private readonly CancellationTokenSource _stop = new();
+    private readonly TimeProvider _clock;
+    private long _stopped;
     private readonly List<PosixSignalRegistration> _signals = [];
 
     /// <summary>The terminal of this process.</summary>
@@ -22,8 +30,9 @@ internal sealed class Terminal : IDisposable
     }
 
     /// <summary>A terminal over two writers.</summary>
-    internal Terminal(TextWriter output, TextWriter error, bool rich = false, bool coloured = false)
+    internal Terminal(TextWriter output, TextWriter error, bool rich = false, bool coloured = false, TimeProvider? clock = null)
     {
+        _clock = clock ?? TimeProvider.System;
         Out = output;
         Error = error;
         Rich = rich;
@@ -88,12 +97,26 @@ internal sealed class Terminal : IDisposable
         _stop.Dispose();
     }
 
+    /// <summary>Asks for a stop.</summary>
+    /// <returns>Whether it was asked for before, and the process is to end at once.</returns>
+    internal bool Interrupt()
+    {
+        lock (_signals)
+        {
+            if (_stop.IsCancellationRequested)
+                return _clock.GetElapsedTime(_stopped) >= SameRequest;
+            _stopped = _clock.GetTimestamp();
+            _stop.Cancel();
+        }
+
+        Note("Stopping after the current step. Interrupt again to exit at once.");
+        return false;
+    }
+
     private void Interrupted(PosixSignalContext context)
     {
-        if (_stop.IsCancellationRequested)
-            Environment.Exit((int)ExitCode.Interrupted);
         context.Cancel = true;
-        Note("Stopping after the current step. Interrupt again to exit at once.");
-        _stop.Cancel();
+        if (Interrupt())
+            Environment.Exit((int)ExitCode.Interrupted);
     }
 }
