@@ -23,7 +23,7 @@ internal sealed class Terminal : IDisposable
 
     /// <summary>The terminal of this process.</summary>
     public Terminal()
-        : this(Console.Out, Console.Error, IsRich(Console.IsErrorRedirected, Environment.GetEnvironmentVariable("TERM")),
+        : this(Console.Out, new ProgressWriter(Console.Error), IsRich(Console.IsErrorRedirected, Environment.GetEnvironmentVariable("TERM")),
             IsColoured(Environment.GetEnvironmentVariable("NO_COLOR")))
     {
         OutIsTerminal = !Console.IsOutputRedirected;
@@ -85,7 +85,7 @@ internal sealed class Terminal : IDisposable
     /// <summary>From now on the first interruption asks for a stop and the second ends the process.</summary>
     public void StopOnInterruption()
     {
-        foreach (PosixSignal signal in (ReadOnlySpan<PosixSignal>)[PosixSignal.SIGINT, PosixSignal.SIGTERM])
+        foreach (PosixSignal signal in (ReadOnlySpan<PosixSignal>)[PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP])
             _signals.Add(PosixSignalRegistration.Create(signal, Interrupted));
     }
 
