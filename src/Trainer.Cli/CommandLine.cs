@@ -29,6 +29,7 @@ internal static class CommandLine
         ParseResult parse = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null, EnablePosixBundling = false });
         try
         {
+            RefuseOptionsAsValues(parse);
             if (parse.Errors.Count > 0 && parse.Action is not HelpText)
             {
                 // Who names no verb asks which there are.
@@ -94,8 +95,27 @@ internal static class CommandLine
         }
 
         ParseError error = parse.Errors[0];
-        return error.SymbolResult is OptionResult { Option: SettingOption option, Tokens.Count: 0 }
-            ? $"{option.Name} needs a value: {option.Definition.ValueName}.\n{option.Definition.Name}: {option.Definition.Help}."
-            : $"{error.Message}\n{help}";
+        return error.SymbolResult switch
+        {
+            OptionResult { Option: SettingOption option, Tokens.Count: 0 } => option.Definition.NeedsValue,
+            OptionResult { Option: SettingOption { Definition.IsList: false } option, Tokens.Count: > 1 } given => Verb.GivenTwice(option, given.IdentifierTokenCount),
+            _ => $"{error.Message}\n{help}",
+        };
+    }
+
+    // What begins with two hyphens was meant as an option, and would otherwise name a file or a folder.
+    private static void RefuseOptionsAsValues(ParseResult parse)
+    {
+        Command command = parse.CommandResult.Command;
+        foreach (SettingOption option in command.Options.OfType<SettingOption>().Where(option => !option.Definition.IsFreeText))
+        {
+            string? hyphened = parse.GetResult(option)?.Tokens.Select(token => token.Value).FirstOrDefault(value => value.StartsWith("--", StringComparison.Ordinal));
+            if (hyphened is null)
+                continue;
+            if (command.Options.Any(known => known.Name == hyphened))
+                throw new RequestException(option.Definition.NeedsValue);
+            throw new RequestException(
+                $"there is no option {hyphened}{NearestName.Suggestion(hyphened, command.Options.Select(known => known.Name))}\n'{Verb.Path(command)} --help' lists the options.");
+        }
     }
 }

@@ -10,20 +10,29 @@ namespace Trainer.Cli;
 /// </summary>
 internal sealed class Terminal : IDisposable
 {
+    /// <summary>
+    /// A signal that follows another this closely is the same request: timeout(1) sends its own to the process and again to the group that
+    /// it belongs to.
+    /// </summary>
+    private static readonly TimeSpan SameRequest = TimeSpan.FromMilliseconds(500);
+
     private readonly CancellationTokenSource _stop = new();
+    private readonly TimeProvider _clock;
+    private long _stopped;
     private readonly List<PosixSignalRegistration> _signals = [];
 
     /// <summary>The terminal of this process.</summary>
     public Terminal()
-        : this(Console.Out, Console.Error, IsRich(Console.IsErrorRedirected, Environment.GetEnvironmentVariable("TERM")),
+        : this(Console.Out, new ProgressWriter(Console.Error), IsRich(Console.IsErrorRedirected, Environment.GetEnvironmentVariable("TERM")),
             IsColoured(Environment.GetEnvironmentVariable("NO_COLOR")))
     {
         OutIsTerminal = !Console.IsOutputRedirected;
     }
 
     /// <summary>A terminal over two writers.</summary>
-    internal Terminal(TextWriter output, TextWriter error, bool rich = false, bool coloured = false)
+    internal Terminal(TextWriter output, TextWriter error, bool rich = false, bool coloured = false, TimeProvider? clock = null)
     {
+        _clock = clock ?? TimeProvider.System;
         Out = output;
         Error = error;
         Rich = rich;
@@ -76,7 +85,7 @@ internal sealed class Terminal : IDisposable
     /// <summary>From now on the first interruption asks for a stop and the second ends the process.</summary>
     public void StopOnInterruption()
     {
-        foreach (PosixSignal signal in (ReadOnlySpan<PosixSignal>)[PosixSignal.SIGINT, PosixSignal.SIGTERM])
+        foreach (PosixSignal signal in (ReadOnlySpan<PosixSignal>)[PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP])
             _signals.Add(PosixSignalRegistration.Create(signal, Interrupted));
     }
 
@@ -88,12 +97,26 @@ internal sealed class Terminal : IDisposable
         _stop.Dispose();
     }
 
+    /// <summary>Asks for a stop.</summary>
+    /// <returns>Whether it was asked for before, and the process is to end at once.</returns>
+    internal bool Interrupt()
+    {
+        lock (_signals)
+        {
+            if (_stop.IsCancellationRequested)
+                return _clock.GetElapsedTime(_stopped) >= SameRequest;
+            _stopped = _clock.GetTimestamp();
+            _stop.Cancel();
+        }
+
+        Note("Stopping after the current step. Interrupt again to exit at once.");
+        return false;
+    }
+
     private void Interrupted(PosixSignalContext context)
     {
-        if (_stop.IsCancellationRequested)
-            Environment.Exit((int)ExitCode.Interrupted);
         context.Cancel = true;
-        Note("Stopping after the current step. Interrupt again to exit at once.");
-        _stop.Cancel();
+        if (Interrupt())
+            Environment.Exit((int)ExitCode.Interrupted);
     }
 }

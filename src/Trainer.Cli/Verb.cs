@@ -51,6 +51,9 @@ internal sealed class Verb : Command
     /// <summary>Whole command lines that show the verb at work.</summary>
     public IReadOnlyList<string> Examples { get; }
 
+    /// <summary>What is said about an option that takes one value and is given several.</summary>
+    public static string GivenTwice(SettingOption option, int times) => $"{option.Name} is given {times} times; give it once.";
+
     private Dictionary<SettingDefinition, IReadOnlyList<string>> Given(ParseResult parse)
     {
         var given = new Dictionary<SettingDefinition, IReadOnlyList<string>>();
@@ -59,7 +62,7 @@ internal sealed class Verb : Command
             if (parse.GetResult(option) is not { Implicit: false } result)
                 continue;
             if (result.IdentifierTokenCount > 1 && !option.Definition.IsList)
-                throw new RequestException($"{option.Name} is given {result.IdentifierTokenCount} times; give it once.");
+                throw new RequestException(GivenTwice(option, result.IdentifierTokenCount));
             given[option.Definition] = result.GetValueOrDefault<string[]>() ?? [];
         }
 

@@ -57,7 +57,7 @@ internal static class CheckpointStateFile
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or FormatException or InvalidOperationException)
         {
-            throw new RequestException($"{path}: not the state of a checkpoint: {exception.Message}", exception);
+            throw new RequestException($"{path}: not the state of a checkpoint: {JsonReason.Of(exception)}", exception);
         }
     }
 

@@ -171,7 +171,7 @@ public sealed class CheckpointStore
 
     private string WhatIsLeft() => Complete().LastOrDefault() is { Path: { } newest }
         ? $"The checkpoint {newest} is complete; put the disk right and continue from it with --resume."
-        : "There is no earlier checkpoint; put the disk right and start again.";
+        : "There is no earlier checkpoint; put the disk right and begin again with --resume.";
 
     private static void DeleteQuietly(string directory)
     {

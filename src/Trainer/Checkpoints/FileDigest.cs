@@ -57,13 +57,15 @@ internal readonly record struct FileDigest(string Name, long Length, string Sha2
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or FormatException or InvalidOperationException
             or ArgumentException)
         {
-            throw new RequestException($"{path}: not a list of digests: {exception.Message}", exception);
+            throw new RequestException($"{path}: not a list of digests: {JsonReason.Of(exception)}\n{UseEarlier(Path.GetDirectoryName(path)!)}", exception);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             throw new RequestException($"{path}: cannot be read: {exception.Message}", exception);
         }
     }
+
+    private static string UseEarlier(string checkpoint) => $"The checkpoint is damaged; delete {checkpoint} to use the one before it.";
 
     private void Verify(string directory)
     {
@@ -73,17 +75,16 @@ internal readonly record struct FileDigest(string Name, long Length, string Sha2
             using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
             if (stream.Length != Length)
             {
-                throw new RequestException($"{path}: expected {Length} bytes, but the file has {stream.Length}; "
-                    + "the checkpoint is damaged, use an earlier one.");
+                throw new RequestException($"{path}: expected {Length} bytes, but the file has {stream.Length}.\n{UseEarlier(directory)}");
             }
 
             string found = Convert.ToHexStringLower(SHA256.HashData(stream));
             if (found != Sha256)
-                throw new RequestException($"{path}: expected SHA-256 {Sha256}, but found {found}; the checkpoint is damaged, use an earlier one.");
+                throw new RequestException($"{path}: expected SHA-256 {Sha256}, but found {found}.\n{UseEarlier(directory)}");
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new RequestException($"{path}: cannot be read: {exception.Message}", exception);
+            throw new RequestException($"{path}: cannot be read: {exception.Message}\n{UseEarlier(directory)}", exception);
         }
     }
 }

@@ -26,8 +26,9 @@ public readonly record struct RunPaths(string Root)
 public sealed class RunDirectory : IDisposable
 {
     private readonly FileStream _lock;
+    private readonly bool _made;
 
-    private RunDirectory(RunPaths paths, FileStream @lock) => (Paths, _lock) = (paths, @lock);
+    private RunDirectory(RunPaths paths, FileStream @lock, bool made) => (Paths, _lock, _made) = (paths, @lock, made);
 
     /// <summary>Where the files are.</summary>
     public RunPaths Paths { get; }
@@ -37,6 +38,7 @@ public sealed class RunDirectory : IDisposable
     public static RunDirectory Create(string path)
     {
         var paths = new RunPaths(path);
+        bool made = !Directory.Exists(path);
         try
         {
             Directory.CreateDirectory(path);
@@ -46,7 +48,7 @@ public sealed class RunDirectory : IDisposable
             throw new RequestException($"the run directory {path} cannot be made: {exception.Message}", exception);
         }
 
-        RunDirectory run = Acquire(paths);
+        RunDirectory run = Acquire(paths, made);
         if (!Holds(paths))
             return run;
         run.Dispose();
@@ -59,8 +61,8 @@ public sealed class RunDirectory : IDisposable
     {
         var paths = new RunPaths(path);
         if (!File.Exists(paths.Config))
-            throw new RequestException($"{path} holds no run to resume ({Path.GetFileName(paths.Config)} is missing); leave --resume out to begin one.");
-        return Acquire(paths);
+            throw HoldsNoRun(path);
+        return Acquire(paths, made: false);
     }
 
     /// <summary>Writes <c>config.json</c> at once: a reader finds the old one or the new one.</summary>
@@ -80,22 +82,36 @@ public sealed class RunDirectory : IDisposable
     /// <summary>Lets another process take up the run.</summary>
     public void Dispose() => _lock.Dispose();
 
+    /// <summary>Lets go of a directory after a failure. One that holds no run yet is left as it was found.</summary>
+    internal void Abandon()
+    {
+        Dispose();
+        if (Holds(Paths))
+            return;
+        File.Delete(Paths.Lock);
+        if (_made && !Directory.EnumerateFileSystemEntries(Paths.Root).Any())
+            Directory.Delete(Paths.Root);
+    }
+
+    internal static RequestException HoldsNoRun(string path) =>
+        new($"{path} holds no run to resume ({Path.GetFileName(new RunPaths(path).Config)} is missing); leave --resume out to begin one.");
+
     private static bool Holds(RunPaths paths) => File.Exists(paths.Config) || File.Exists(paths.Metrics) || Directory.Exists(paths.Checkpoints);
 
     // The system gives the lock back when a process ends in whatever way; the file itself stays, for deleting it could race.
-    private static RunDirectory Acquire(RunPaths paths)
+    private static RunDirectory Acquire(RunPaths paths, bool made)
     {
         try
         {
-            return new RunDirectory(paths, new FileStream(paths.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+            return new RunDirectory(paths, new FileStream(paths.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None), made);
         }
-        catch (UnauthorizedAccessException exception)
-        {
-            throw new RequestException($"the run directory {paths.Root} cannot be written: {exception.Message}", exception);
-        }
-        catch (IOException exception)
+        catch (IOException exception) when (SharingViolation.Is(exception))
         {
             throw new RequestException($"the run directory {paths.Root} is in use by another process; wait for it or choose another --run.", exception);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new RequestException($"the run directory {paths.Root} cannot be written: {exception.Message}", exception);
         }
     }
 }

@@ -45,7 +45,7 @@ public sealed record DatasetManifest(string Format, int Version, TokenizerDescri
         }
         catch (JsonException error)
         {
-            throw new RequestException($"{path}: corrupt: {error.Message}", error);
+            throw new RequestException($"{path}: corrupt: {JsonReason.Of(error)}", error);
         }
 
         if (manifest?.Format != FormatName)

@@ -10,7 +10,11 @@ internal static class FilePattern
     /// <summary>Whether a path is a pattern rather than a name.</summary>
     public static bool IsPattern(string path) => path.AsSpan().IndexOfAny('*', '?') >= 0;
 
-    /// <summary>The files that match, in ordinal order. Folders whose names begin with a dot are matched only where the pattern says so.</summary>
+    /// <summary>
+    /// The files that match, in ordinal order. Folders whose names begin with a dot are matched only where the pattern says so,
+    /// and <c>**</c> does not go through links to folders, which may lead in a circle.
+    /// </summary>
+    /// <exception cref="RequestException">A folder cannot be read.</exception>
     public static IReadOnlyList<string> Expand(string pattern)
     {
         string[] parts = pattern.Split(Separators, StringSplitOptions.RemoveEmptyEntries);
@@ -19,7 +23,15 @@ internal static class FilePattern
         if (Path.IsPathRooted(pattern) && !Path.IsPathRooted(root))
             root = Path.DirectorySeparatorChar + root;
         var found = new SortedSet<string>(StringComparer.Ordinal);
-        Match(root, parts.AsSpan(literal), found);
+        try
+        {
+            Match(root, parts.AsSpan(literal), found);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new RequestException($"{pattern}: a folder cannot be read: {error.Message}", error);
+        }
+
         return [.. found];
     }
 
@@ -32,7 +44,7 @@ internal static class FilePattern
         {
             ReadOnlySpan<string> rest = parts.Length > 1 ? parts[1..] : ["*"];
             Match(folder, rest, found);
-            foreach (string name in Names(Directory.EnumerateDirectories(listed), "*"))
+            foreach (string name in Names(Directory.EnumerateDirectories(listed).Where(IsNoLink), "*"))
                 Match(Path.Combine(folder, name), parts, found);
         }
         else if (parts.Length == 1)
@@ -46,6 +58,8 @@ internal static class FilePattern
                 Match(Path.Combine(folder, name), parts[1..], found);
         }
     }
+
+    private static bool IsNoLink(string folder) => !File.GetAttributes(folder).HasFlag(FileAttributes.ReparsePoint);
 
     private static List<string> Names(IEnumerable<string> paths, string expression) =>
         [.. paths.Select(path => Path.GetFileName(path))

@@ -87,7 +87,7 @@ internal sealed class JsonLinesSource(string path) : TextSource(path, new FileIn
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
-            throw new RequestException($"{Name}, line {line}: not JSON: {error.Message}", error);
+            throw new RequestException($"{Name}, line {line}: not JSON: {JsonReason.Of(error)}", error);
         }
 
         return length >= 0 ? length : throw Malformed(line, "has no \"text\"");

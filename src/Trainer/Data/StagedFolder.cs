@@ -10,6 +10,7 @@ internal sealed class StagedFolder : IDisposable
     private readonly string _final;
     private readonly bool _overwrite;
     private readonly FileStream _lock;
+    private readonly IReadOnlyList<string> _missing;
 
     /// <summary>Makes the temporary folder, replacing one that a killed program left.</summary>
     /// <param name="final">The final name.</param>
@@ -21,15 +22,20 @@ internal sealed class StagedFolder : IDisposable
         _overwrite = overwrite;
         CheckFinal();
         Path = _final + ".partial";
+        _missing = Missing(System.IO.Path.GetDirectoryName(_final));
         try
         {
             Directory.CreateDirectory(Path);
             string lockPath = System.IO.Path.Combine(Path, LockName);
             _lock = new FileStream(lockPath, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0, FileOptions.DeleteOnClose);
         }
+        catch (IOException error) when (SharingViolation.Is(error))
+        {
+            throw new RequestException($"{Path}: another program is making {final}; wait for it or choose another --output.", error);
+        }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new RequestException($"{Path}: cannot be written, perhaps because another program is making {final}: {error.Message}", error);
+            throw new RequestException($"{Path}: cannot be written: {error.Message}", error);
         }
 
         foreach (string left in Directory.EnumerateFiles(Path).Where(file => System.IO.Path.GetFileName(file) != LockName))
@@ -55,12 +61,24 @@ internal sealed class StagedFolder : IDisposable
             Directory.Delete(replaced, recursive: true);
     }
 
-    /// <summary>Deletes the folder if it was not published.</summary>
+    /// <summary>Deletes the folder if it was not published, and the folders around it that were made for it.</summary>
     public void Dispose()
     {
         _lock.Dispose();
-        if (Directory.Exists(Path))
-            Directory.Delete(Path, recursive: true);
+        if (!Directory.Exists(Path))
+            return;
+        Directory.Delete(Path, recursive: true);
+        foreach (string folder in _missing.TakeWhile(folder => !Directory.EnumerateFileSystemEntries(folder).Any()))
+            Directory.Delete(folder);
+    }
+
+    // The folders that do not exist, from the innermost.
+    private static List<string> Missing(string? folder)
+    {
+        var missing = new List<string>();
+        for (; folder is not null && !Directory.Exists(folder); folder = System.IO.Path.GetDirectoryName(folder))
+            missing.Add(folder);
+        return missing;
     }
 
     private void CheckFinal()

@@ -81,7 +81,7 @@ public static class MetricsReader
         }
         catch (Exception exception) when (exception is JsonException or FormatException or InvalidOperationException)
         {
-            throw new RequestException($"{path}, line {number}: not the metrics of a run: {exception.Message}", exception);
+            throw new RequestException($"{path}, line {number}: not the metrics of a run: {JsonReason.Of(exception)}", exception);
         }
     }
 

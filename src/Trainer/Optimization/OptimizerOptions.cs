@@ -29,7 +29,7 @@ public sealed record OptimizerOptions
     public OptimizerOptions Validated()
     {
         if (!(LearningRate >= 0) || !float.IsFinite((float)LearningRate))
-            throw new RequestException($"--lr must be 0 or more, but is {Number.Text(LearningRate)}.");
+            throw new RequestException($"--lr must be 0 or more and finite in single precision, but is {Number.Text(LearningRate)}.");
         if (Beta1 is not (>= 0 and < 1) || (float)Beta1 >= 1)
             throw new RequestException($"--adam-beta1 must lie in [0, 1), but is {Number.Text(Beta1)}.");
         if (Beta2 is not (>= 0 and < 1) || (float)Beta2 >= 1)

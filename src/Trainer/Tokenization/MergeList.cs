@@ -121,7 +121,7 @@ internal static class MergeList
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or FormatException)
         {
-            throw new RequestException($"{path}: not a vocabulary (a JSON object of token to id): {error.Message}", error);
+            throw new RequestException($"{path}: not a vocabulary (a JSON object of token to id): {JsonReason.Of(error)}", error);
         }
 
         return ids;

@@ -45,7 +45,7 @@ internal static class RunRecord
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or IOException)
         {
-            throw new RequestException($"{path} is no record of a run: {exception.Message}", exception);
+            throw new RequestException($"{path} is no record of a run: {JsonReason.Of(exception)}", exception);
         }
     }
 }

@@ -94,6 +94,12 @@ public sealed class SettingDefinition
     /// <summary>Whether it can be given more than once.</summary>
     public bool IsList => _type == typeof(IReadOnlyList<string>);
 
+    /// <summary>Whether its value is text that may be anything, and nothing.</summary>
+    public bool IsFreeText => ValueName == "TEXT";
+
+    /// <summary>What is said when the value is missing.</summary>
+    public string NeedsValue => $"{Name} needs a value: {ValueName}.\n{Name}: {Help}.";
+
     /// <summary>Whether a run's recorded configuration contains it.</summary>
     internal bool IsRecorded => _setting.Recorded;
 
@@ -156,6 +162,8 @@ public sealed class SettingDefinition
     internal void Validate(object settings)
     {
         object? value = _property.GetValue(settings);
+        if (Values.Count == 0 && !IsFreeText && (value is "" || (value is IReadOnlyList<string> list && list.Contains(string.Empty))))
+            throw new RequestException(NeedsValue);
         if (value is string word && Values.Count > 0 && !Values.Any(allowed => IsWord(word, allowed)))
             throw new RequestException($"{Name} '{word}' does not exist{NearestName.Suggestion(word, Values)}\nIt is one of {string.Join(", ", Values)}.");
         if (_range is { } range && value is not null && Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && !range.Contains(number))

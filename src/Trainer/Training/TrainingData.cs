@@ -19,7 +19,15 @@ public sealed class TrainingData : IDisposable
     private TrainingData(TokenCorpus train, TokenCorpus validation, ITokenizer? tokenizer, string? tokenizerPath, int vocabulary, string description)
     {
         (Train, Validation, Tokenizer, TokenizerPath, Vocabulary, Description) = (train, validation, tokenizer, tokenizerPath, vocabulary, description);
-        Fingerprint = FingerprintOf(train, validation);
+        try
+        {
+            Fingerprint = FingerprintOf(train, validation, vocabulary);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>The training split.</summary>
@@ -52,7 +60,7 @@ public sealed class TrainingData : IDisposable
     {
         ArgumentNullException.ThrowIfNull(settings);
         if (settings is { TrainData: { } train, ValData: { } validation })
-            return OpenShards(train, validation, settings.InitFrom);
+            return OpenShards(train, validation, ModelOf(settings));
         if (settings.Data is { } folder)
             return OpenDataset(Dataset.Open(folder));
         string output = settings.Input.Count == 0 ? DefaultFolder : PreparedFolder(settings.Input);
@@ -86,9 +94,15 @@ public sealed class TrainingData : IDisposable
         }
     }
 
-    private static TrainingData OpenShards(string trainPattern, string validationPattern, string? initFrom)
+    /// <summary>The model that says what V is: that of a resumed run, whose source may be gone, or the one to begin with.</summary>
+    private static string? ModelOf(TrainingSettings settings) =>
+        settings is { Resume: true, Run: { } run } && new CheckpointStore(new RunPaths(run).Checkpoints).FindNewest() is { } newest
+            ? newest
+            : settings.InitFrom;
+
+    private static TrainingData OpenShards(string trainPattern, string validationPattern, string? model)
     {
-        int vocabulary = initFrom is null ? Gpt2Vocabulary : ModelSource.Open(initFrom).Config.Vocabulary;
+        int vocabulary = model is null ? Gpt2Vocabulary : ModelSource.Open(model).Config.Vocabulary;
         var train = TokenCorpus.OpenPattern(trainPattern);
         try
         {
@@ -113,18 +127,18 @@ public sealed class TrainingData : IDisposable
         return Path.Combine("data", "input-" + Hash(text)[..12]);
     }
 
-    private static string FingerprintOf(TokenCorpus train, TokenCorpus validation)
+    private static string FingerprintOf(TokenCorpus train, TokenCorpus validation, int vocabulary)
     {
         var text = new StringBuilder();
         Span<int> sample = stackalloc int[64];
         foreach (var shard in train.Shards.Concat(validation.Shards))
         {
-            // The length and a spread of tokens tell other data apart without reading gigabytes.
+            // The length and a spread of tokens tell other data, and those of another tokenizer, apart without reading gigabytes.
             text.Append(CultureInfo.InvariantCulture, $"{shard.Tokens}");
             for (int part = 0; part < 64; part++)
             {
                 int count = Math.Min(sample.Length, shard.Tokens);
-                shard.Copy((int)((long)(shard.Tokens - count) * part / 63), sample[..count], int.MaxValue);
+                shard.Copy((int)((long)(shard.Tokens - count) * part / 63), sample[..count], vocabulary);
                 foreach (int token in sample[..count])
                     text.Append(',').Append(token);
             }

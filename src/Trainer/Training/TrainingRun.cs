@@ -16,6 +16,9 @@ namespace Trainer.Training;
 /// </summary>
 public sealed class TrainingRun : IDisposable
 {
+    // Room for the times of this many steps is made beforehand, 8 MiB at most.
+    private const int LongestTimeline = 1 << 20;
+
     private readonly TrainingSettings _settings;
     private readonly TrainingData _data;
     private readonly IBackend _backend;
@@ -36,14 +39,11 @@ public sealed class TrainingRun : IDisposable
     private string? _lastCheckpoint;
     private long _savedStep = -1;
 
-    private TrainingRun(TrainingSettings settings, TrainingData data, IBackend backend, RunDirectory directory)
+    private TrainingRun(TrainingSettings settings, TrainingData data, IBackend backend, RunDirectory directory, Checkpoint? checkpoint, ModelSource? source)
     {
-        (_settings, _data, _backend, _directory) = (settings, data, backend, directory);
+        (_settings, _data, _backend, _directory, _lastCheckpoint) = (settings, data, backend, directory, checkpoint?.Path);
         int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
         _checkpoints = new CheckpointStore(directory.Paths.Checkpoints, settings.Keep);
-        _lastCheckpoint = settings.Resume ? _checkpoints.FindNewest() : null;
-        var checkpoint = _lastCheckpoint is null ? null : Checkpoint.Open(_lastCheckpoint);
-        var source = checkpoint is null && settings.InitFrom is { } path ? ModelSource.Open(path) : null;
         _model = new Gpt2(backend, ConfigOf(settings, data, checkpoint?.Model ?? source?.Config), b, t, ModelUse.Train);
         _optimizer = new AdamOptimizer(backend, _model.Layout, _model.Parameters, _model.Gradients, settings.OptimizerOptions());
         _loader = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
@@ -51,8 +51,13 @@ public sealed class TrainingRun : IDisposable
         _tokens = new int[b * t];
         _targets = new int[b * t];
         _microBatches = settings.TotalBatchTokens!.Value / (b * t);
-        _stepMilliseconds = new List<double>(settings.Steps);
+        _stepMilliseconds = new List<double>(Math.Min(settings.Steps, LongestTimeline));
         Begin(checkpoint, source);
+
+        // Not before: a request that is refused must leave the record of a resumed run as it is.
+        RunRecord.Write(directory, settings, data, backend);
+        if (data.Tokenizer is { } tokenizer)
+            RunTokenizer.Save(directory.Paths.Root, tokenizer, data.TokenizerPath);
         _metrics = MetricsWriter.Open(directory.Paths.Metrics, _optimizer.StepsTaken);
         _samples = new SampleLog(directory.Paths.Samples, _optimizer.StepsTaken);
     }
@@ -71,7 +76,6 @@ public sealed class TrainingRun : IDisposable
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(backend);
         settings.Validate();
-        settings = settings.WithDefaults();
         string path = settings.Run ?? NewRunPath();
         // Everything that can be wrong with the request is found before the directory is made.
         if (!settings.Resume)
@@ -81,14 +85,17 @@ public sealed class TrainingRun : IDisposable
         {
             if (settings.Resume)
                 RunRecord.CheckSameData(directory.Paths.Config, data);
-            RunRecord.Write(directory, settings, data, backend);
-            if (data.Tokenizer is { } tokenizer)
-                RunTokenizer.Save(directory.Paths.Root, tokenizer, data.TokenizerPath);
-            return new TrainingRun(settings, data, backend, directory);
+            string? newest = settings.Resume ? new CheckpointStore(directory.Paths.Checkpoints).FindNewest() : null;
+            var checkpoint = newest is null ? null : Checkpoint.Open(newest);
+            var source = checkpoint is null && settings.InitFrom is { } weights ? ModelSource.Open(weights) : null;
+            settings = Complete(settings, checkpoint?.Model ?? source?.Config);
+            if (checkpoint is not null)
+                CheckContinues(settings, checkpoint);
+            return new TrainingRun(settings, data, backend, directory, checkpoint, source);
         }
         catch
         {
-            directory.Dispose();
+            directory.Abandon();
             throw;
         }
     }
@@ -106,7 +113,8 @@ public sealed class TrainingRun : IDisposable
         {
             var metrics = Step();
             observer.Stepped(metrics);
-            if (IsDue(_settings.EvalEvery))
+            // The last step is evaluated whatever its number, and before its checkpoint, which records the best loss.
+            if (IsDue(_settings.EvalEvery) || (_settings.EvalEvery > 0 && StepsTaken == _settings.Steps))
                 Evaluate(observer);
             if (IsDue(_settings.SampleEvery))
                 Sample(observer);
@@ -115,8 +123,6 @@ public sealed class TrainingRun : IDisposable
         }
 
         bool interrupted = StepsTaken < _settings.Steps;
-        if (!interrupted && _settings.EvalEvery > 0 && _last?.Step != StepsTaken)
-            Evaluate(observer);
         if (_savedStep != StepsTaken)
             Save(observer);
         var summary = new TrainingSummary(_directory.Paths.Root, _lastCheckpoint, StepsTaken, interrupted, _last, _best,
@@ -170,10 +176,23 @@ public sealed class TrainingRun : IDisposable
         return loaded;
     }
 
+    private static TrainingSettings Complete(TrainingSettings settings, ModelConfig? loaded) =>
+        (loaded is null ? settings : settings.WithSizesOf(loaded)).WithDefaults();
+
+    private static void CheckContinues(TrainingSettings settings, Checkpoint checkpoint)
+    {
+        if (settings.Seed != checkpoint.State.Progress.Seed)
+            throw new RequestException($"--seed {settings.Seed} is not that of the run, which began with {checkpoint.State.Progress.Seed}; leave the option out.");
+        if (settings.Steps < checkpoint.Step)
+            throw new RequestException($"--steps {settings.Steps} is less than the {checkpoint.Step} steps that the run has taken; give more steps to go on.");
+    }
+
     private static void CheckFits(TrainingSettings settings, TrainingData data, IBackend backend)
     {
+        var loaded = settings.InitFrom is { } path ? ModelSource.Open(path).Config : null;
+        settings = Complete(settings, loaded);
         int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
-        var config = ConfigOf(settings, data, settings.InitFrom is { } path ? ModelSource.Open(path).Config : null);
+        var config = ConfigOf(settings, data, loaded);
         MemoryPlan.Fitting(config, b, t, ModelUse.Train, backend.AvailableBytes);
         settings.OptimizerOptions().Regularizer.Create(new ParameterLayout(config));
         _ = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);

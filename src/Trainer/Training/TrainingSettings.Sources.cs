@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Trainer.Checkpoints;
 
 namespace Trainer.Training;
 
@@ -37,7 +38,17 @@ public sealed partial record TrainingSettings
 
         TrainingSettings settings = Layered(recorded: null);
         if (settings is { Resume: true, Run: { } run })
-            settings = Layered(Path.Combine(run, RecordedFile));
+        {
+            string recorded = Path.Combine(run, RecordedFile);
+            if (!File.Exists(recorded))
+                throw RunDirectory.HoldsNoRun(run);
+            var begun = new TrainingSettings();
+            begun.ApplyFile(recorded);
+            settings = Layered(recorded);
+            Require(settings.InitFrom == begun.InitFrom, "--init-from begins a new run and --resume continues one; give only one of them.");
+            Require(settings.Preset == begun.Preset, $"--preset {settings.Preset} is not that of the run, which began with {begun.Preset}; leave the option out.");
+        }
+
         settings.Validate();
         return settings;
 
@@ -120,7 +131,7 @@ public sealed partial record TrainingSettings
         }
         catch (JsonException exception)
         {
-            throw new RequestException($"{path} is not valid JSON: line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}: {exception.Message}", exception);
+            throw new RequestException($"{path} is not valid JSON: line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}: {JsonReason.Of(exception)}", exception);
         }
     }
 

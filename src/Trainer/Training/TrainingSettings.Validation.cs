@@ -18,7 +18,6 @@ public sealed partial record TrainingSettings
             definition.Validate(this);
         _ = DecayGroups();
         Require(!Resume || Run is not null, "--resume needs --run DIR, the run to continue.");
-        Require(!Resume || InitFrom is null, "--init-from begins a new run and --resume continues one; give only one of them.");
         Require(TrainData is null == ValData is null, "--train-data and --val-data go together; give both.");
         int sources = (Data is null ? 0 : 1) + (TrainData is null ? 0 : 1) + (Input.Count == 0 ? 0 : 1);
         Require(sources <= 1, "--data, --train-data and --input each say what to train on; give one of them.");
@@ -56,6 +55,27 @@ public sealed partial record TrainingSettings
             $"--total-batch-tokens {settings.TotalBatchTokens} is no multiple of --batch-size {settings.BatchSize} x --seq-len {settings.SeqLen} = {pass}.");
         Require(settings.WarmupSteps <= Steps, $"--warmup-steps {settings.WarmupSteps} is more than --steps {Steps}.");
         return settings;
+    }
+
+    /// <summary>The same settings with the sizes of a model that is loaded; sequences are not longer than its context where no length is given.</summary>
+    /// <param name="model">The model of a checkpoint.</param>
+    /// <exception cref="RequestException">The settings ask for another size.</exception>
+    public TrainingSettings WithSizesOf(ModelConfig model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return this with
+        {
+            Layers = Same("--layers", Layers, model.Layers),
+            Heads = Same("--heads", Heads, model.Heads),
+            Channels = Same("--channels", Channels, model.Channels),
+            SeqLen = SeqLen ?? Math.Min(ModelPresets.Find(Preset ?? ModelPresets.DefaultName).SequenceLength, model.SequenceLength),
+        };
+
+        static int Same(string option, int? asked, int loaded)
+        {
+            Require(asked is null || asked == loaded, $"{option} {asked} does not fit the model that is loaded, which has {loaded}; leave the option out.");
+            return loaded;
+        }
     }
 
     /// <summary>The model that the settings ask for.</summary>

@@ -66,6 +66,28 @@ public sealed class RunDirectoryTests
     }
 
     [Test]
+    [Platform(Exclude = "Win")]
+    public void A_lock_that_cannot_be_opened_is_not_taken_for_another_process()
+    {
+        File.CreateSymbolicLink(_directory.PathOf("run.lock"), _directory.PathOf("run.lock"));
+        Assert.That(() => RunDirectory.Create(_directory.Path), Throws.TypeOf<RequestException>().With.Message.Contains("cannot be written"));
+    }
+
+    [Test]
+    public void A_run_that_did_not_begin_leaves_what_was_there()
+    {
+        RunDirectory.Create(_directory.PathOf("new")).Abandon();
+        Assert.That(Directory.Exists(_directory.PathOf("new")), Is.False);
+        RunDirectory.Create(_directory.Path).Abandon();
+        Assert.That(Directory.EnumerateFileSystemEntries(_directory.Path), Is.Empty);
+
+        RunDirectory begun = RunDirectory.Create(_directory.PathOf("begun"));
+        begun.WriteConfig("{}"u8);
+        begun.Abandon();
+        RunDirectory.Resume(_directory.PathOf("begun")).Dispose();
+    }
+
+    [Test]
     public void A_path_that_is_a_file_is_refused()
     {
         File.WriteAllText(_directory.PathOf("file"), "");

@@ -8,9 +8,9 @@ internal sealed class RecordedTerminal : IDisposable
     private readonly StringWriter _output = new() { NewLine = "\n" };
     private readonly StringWriter _error = new() { NewLine = "\n" };
 
-    public RecordedTerminal(bool rich = false, bool coloured = false)
+    public RecordedTerminal(bool rich = false, bool coloured = false, TimeProvider? clock = null)
     {
-        Terminal = new Terminal(_output, _error, rich, coloured);
+        Terminal = new Terminal(_output, _error, rich, coloured, clock);
         Terminal.Screen.Profile.Width = 80;
     }
 

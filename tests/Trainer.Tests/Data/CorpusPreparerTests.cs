@@ -202,6 +202,18 @@ public sealed class CorpusPreparerTests
         Assert.That(twice.Manifest.Train.Tokens, Is.EqualTo(once.Manifest.Train.Tokens));
     }
 
+    [Test]
+    public void Folders_around_a_dataset_that_was_not_made_are_not_left()
+    {
+        _folder.Write("bad.txt", "");
+        var options = new CorpusOptions { Inputs = [_folder.PathOf("bad.txt")], Output = _folder.PathOf("one/two/three"), Tokenizer = TokenizerKind.Bytes };
+        Assert.That(() => Prepare(options), Throws.TypeOf<RequestException>());
+        Assert.That(Directory.Exists(_folder.PathOf("one")), Is.False);
+        Directory.CreateDirectory(_folder.PathOf("one"));
+        Assert.That(() => Prepare(options), Throws.TypeOf<RequestException>());
+        Assert.That(Directory.EnumerateFileSystemEntries(_folder.PathOf("one")), Is.Empty);
+    }
+
     private string Output => _folder.PathOf("out");
 
     private static Dataset Prepare(CorpusOptions options) => CorpusPreparer.Prepare(options);

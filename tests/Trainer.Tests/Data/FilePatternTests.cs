@@ -33,6 +33,15 @@ public sealed class FilePatternTests
     }
 
     [Test]
+    [Platform(Exclude = "Win")]
+    public void A_link_to_a_folder_above_does_not_lead_in_a_circle()
+    {
+        Directory.CreateSymbolicLink(_folder.PathOf("sub/up"), _folder.Path);
+        Assert.That(FilePattern.Expand(_folder.PathOf("**/c.md")), Is.EqualTo(new[] { _folder.PathOf("c.md") }));
+        Assert.That(FilePattern.Expand(_folder.PathOf("sub/up/*.md")), Has.Count.EqualTo(1), "where the pattern names it");
+    }
+
+    [Test]
     public void A_pattern_may_be_relative()
     {
         string current = Environment.CurrentDirectory;

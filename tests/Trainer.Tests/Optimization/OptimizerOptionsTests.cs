@@ -10,6 +10,7 @@ public sealed class OptimizerOptionsTests
     {
         yield return new(Default with { LearningRate = -1 }, "--lr");
         yield return new(Default with { LearningRate = double.NaN }, "--lr");
+        yield return new(Default with { LearningRate = 1e39 }, "--lr must be 0 or more and finite in single precision");
         yield return new(Default with { Beta1 = 1 }, "--adam-beta1");
         yield return new(Default with { Beta2 = 0.99999999999 }, "--adam-beta2");
         yield return new(Default with { Epsilon = 0 }, "--adam-eps");

@@ -189,6 +189,101 @@ public sealed class TrainingRunTests
         Assert.That(recorder.Steps[0].Loss, Is.LessThan(5.4), "well below ln 257 = 5.55");
     }
 
+    [Test]
+    public void A_run_that_began_from_weights_is_resumed_without_them()
+    {
+        Train(_settings with { Run = _folder.PathOf("first"), Steps = 2 });
+        Train(_settings with { Run = _folder.PathOf("second"), InitFrom = _folder.PathOf("first"), Steps = 2 });
+        Directory.Delete(_folder.PathOf("first"), recursive: true);
+        Assert.That(Train(Resumed("second", ("--steps", "3"))).Step, Is.EqualTo(3));
+        Assert.That(() => Resumed("second", ("--init-from", _folder.PathOf("second"))), Throws.TypeOf<RequestException>().With.Message.Contains("--init-from"));
+    }
+
+    [Test]
+    public void The_record_has_the_sizes_of_the_model_that_was_loaded()
+    {
+        Train(_settings with { Run = _folder.PathOf("first"), Steps = 2 });
+        TrainingSettings second = _settings with { Run = _folder.PathOf("second"), InitFrom = _folder.PathOf("first"), Steps = 2, Layers = null, Heads = null, Channels = null, SeqLen = null };
+        Train(second);
+        var recorded = TrainingSettings.FromFile(Path.Combine(_folder.PathOf("second"), "config.json"));
+        Assert.That((recorded.Layers, recorded.Heads, recorded.Channels, recorded.SeqLen), Is.EqualTo((2, 2, 32, 16)));
+        Assert.That(() => Train(second with { Run = _folder.PathOf("third"), Layers = 3 }), Throws.TypeOf<RequestException>().With.Message.Contains("--layers 3"));
+        Assert.That(Directory.Exists(_folder.PathOf("third")), Is.False);
+    }
+
+    [TestCase("--layers", "3")]
+    [TestCase("--heads", "4")]
+    [TestCase("--channels", "64")]
+    [TestCase("--seed", "9")]
+    [TestCase("--steps", "1")]
+    [TestCase("--preset", "small")]
+    [TestCase("--seq-len", "32")]
+    public void What_a_resumed_run_cannot_change_is_refused_and_its_record_stays(string option, string value)
+    {
+        Train(_settings with { Run = _folder.PathOf("run"), Steps = 2 });
+        string config = Path.Combine(_folder.PathOf("run"), "config.json"), before = File.ReadAllText(config);
+        Assert.That(() => Train(Resumed("run", (option, value))), Throws.TypeOf<RequestException>().With.Message.Contains(option));
+        Assert.That(File.ReadAllText(config), Is.EqualTo(before));
+    }
+
+    [Test]
+    public void A_damaged_checkpoint_leaves_the_record_of_its_run()
+    {
+        var summary = Train(_settings with { Run = _folder.PathOf("run"), Steps = 2 });
+        File.WriteAllText(Path.Combine(summary.Checkpoint!, "state.json"), "{}");
+        string config = Path.Combine(_folder.PathOf("run"), "config.json"), before = File.ReadAllText(config);
+        Assert.That(() => Train(Resumed("run", ("--steps", "4"))), Throws.TypeOf<RequestException>().With.Message.Contains($"delete {summary.Checkpoint}"));
+        Assert.That(File.ReadAllText(config), Is.EqualTo(before));
+    }
+
+    [Test]
+    public void A_finished_run_that_is_resumed_stays_as_it_is()
+    {
+        Train(_settings with { Run = _folder.PathOf("run"), Steps = 3 });
+        string metrics = Path.Combine(_folder.PathOf("run"), "metrics.jsonl"), before = File.ReadAllText(metrics);
+        var summary = Train(Resumed("run"));
+        Assert.That((summary.Step, summary.Interrupted), Is.EqualTo((3L, false)));
+        Assert.That(File.ReadAllText(metrics), Is.EqualTo(before));
+    }
+
+    [Test]
+    public void The_last_checkpoint_knows_the_last_evaluation()
+    {
+        var recorder = new Recorder();
+        var summary = Train(_settings with { Run = _folder.PathOf("run"), Steps = 4, CheckpointEvery = 2, EvalEvery = 100 }, recorder);
+        Assert.That(recorder.Evaluations.Select(evaluation => evaluation.Step), Is.EqualTo(new[] { 4 }));
+        Assert.That(Checkpoint.Open(summary.Checkpoint!).State.Progress.BestValidationLoss, Is.EqualTo(recorder.Evaluations[0].ValidationLoss));
+    }
+
+    [Test]
+    public void Any_number_of_steps_can_begin()
+    {
+        using var data = TrainingData.Open(_settings);
+        using var backend = new CpuBackend(threads: 1);
+        using var run = TrainingRun.Open(_settings with { Run = _folder.PathOf("run"), Steps = int.MaxValue }, data, backend);
+        Assert.That(run.Step().Step, Is.EqualTo(1));
+    }
+
+    [Test]
+    public void Shards_of_another_tokenizer_are_refused_before_the_run()
+    {
+        string shard = _folder.PathOf("shard.bin");
+        using (var writer = new TokenShardWriter(shard, 65536))
+        {
+            writer.Write(Enumerable.Repeat(60_000, 500).ToArray());
+            writer.Complete();
+        }
+
+        Assert.That(() => TrainingData.Open(_settings with { Data = null, TrainData = shard, ValData = shard }),
+            Throws.TypeOf<RequestException>().With.Message.Contains("outside the vocabulary of 50257"));
+    }
+
+    private TrainingSettings Resumed(string run, params (string Option, string Value)[] options) => TrainingSettings.Load(
+        configFile: null,
+        options.Append(("--run", _folder.PathOf(run))).Append(("--resume", "true")).ToDictionary(
+            given => TrainingSettings.Definitions.Single(definition => definition.Name == given.Item1),
+            given => (IReadOnlyList<string>)[given.Item2]));
+
     private static TrainingSummary Train(TrainingSettings settings, Recorder? recorder = null)
     {
         using var data = TrainingData.Open(settings);

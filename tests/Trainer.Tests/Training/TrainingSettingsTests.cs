@@ -94,6 +94,16 @@ public sealed class TrainingSettingsTests
     }
 
     [Test]
+    public void Places_in_a_file_are_counted_from_1_and_once() =>
+        Assert.That(() => TrainingSettings.FromFile(Write("{ \"steps\": 3x }")),
+            Throws.TypeOf<RequestException>().With.Message.Contains("line 1, byte 13").And.Message.Not.Contains("LineNumber"));
+
+    [Test]
+    public void Resuming_where_there_is_no_run_says_so() =>
+        Assert.That(() => TrainingSettings.Load(null, Given(("--run", [Path.Combine(_directory, "none")]), ("--resume", []))),
+            Throws.TypeOf<RequestException>().With.Message.Contains("holds no run to resume"));
+
+    [Test]
     public void A_missing_file_is_named() =>
         Assert.That(() => TrainingSettings.FromFile(Path.Combine(_directory, "none.json")), Throws.TypeOf<RequestException>().With.Message.Contains("none.json"));
 
@@ -108,6 +118,8 @@ public sealed class TrainingSettingsTests
     [TestCase("--device", "cuda:x", "It is one of auto, cpu, cuda, cuda:N.")]
     [TestCase("--decay-group", "h.0=", "--decay-group 'h.0='")]
     [TestCase("--resume", "true", "--resume needs --run")]
+    [TestCase("--run", "", "--run needs a value: DIR.")]
+    [TestCase("--input", "", "--input needs a value: PATH.")]
     [TestCase("--resume", "perhaps", "is not true or false")]
     [TestCase("--train-data", "x.bin", "--val-data")]
     [TestCase("--regularizer", "norm-control", "--norm-target")]
