@@ -16,6 +16,12 @@ public sealed class TrainingData : IDisposable
     /// <summary>V of foreign shards, which do not say it: llm.c's and nanoGPT's are GPT-2's.</summary>
     private const int Gpt2Vocabulary = 50257;
 
+    /// <summary>
+    /// V of a corpus that is prepared on the way: in runs of minutes on a CPU, small vocabularies learn more of the text
+    /// (bench/results/default-run.md).
+    /// </summary>
+    private const int PreparedVocabulary = 2048;
+
     private TrainingData(TokenCorpus train, TokenCorpus validation, ITokenizer? tokenizer, string? tokenizerPath, int vocabulary, string description)
     {
         (Train, Validation, Tokenizer, TokenizerPath, Vocabulary, Description) = (train, validation, tokenizer, tokenizerPath, vocabulary, description);
@@ -66,7 +72,7 @@ public sealed class TrainingData : IDisposable
         string output = settings.Input.Count == 0 ? DefaultFolder : PreparedFolder(settings.Input);
         var dataset = Dataset.Exists(output)
             ? Dataset.Open(output)
-            : CorpusPreparer.Prepare(new CorpusOptions { Inputs = settings.Input, Output = output }, progress, cancellation);
+            : CorpusPreparer.Prepare(new CorpusOptions { Inputs = settings.Input, Output = output, VocabularySize = PreparedVocabulary }, progress, cancellation);
         return OpenDataset(dataset);
     }
 

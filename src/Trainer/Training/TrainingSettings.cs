@@ -86,7 +86,7 @@ public sealed partial record TrainingSettings
 
     /// <summary>Optimizer steps.</summary>
     [Setting(LengthGroup, "optimizer steps", "N", Range = "[1, inf)")]
-    public int Steps { get; init; } = 1000;
+    public int Steps { get; init; } = 1600;
 
     /// <summary>B, sequences of one pass through the model.</summary>
     [Setting(LengthGroup, "sequences of one pass through the model", "N", Range = "[1, 65536]", Default = "from the preset")]
@@ -203,7 +203,7 @@ public sealed partial record TrainingSettings
 
     /// <summary>Steps between evaluations; 0 for none.</summary>
     [Setting(ReportGroup, "steps between evaluations; 0: none", "N", Range = "[0, inf)")]
-    public int EvalEvery { get; init; } = 100;
+    public int EvalEvery { get; init; } = 200;
 
     /// <summary>Batches of one evaluation.</summary>
     [Setting(ReportGroup, "batches of one evaluation", "N", Range = "[1, inf)")]
@@ -211,7 +211,7 @@ public sealed partial record TrainingSettings
 
     /// <summary>Steps between checkpoints; 0 for none but the last.</summary>
     [Setting(ReportGroup, "steps between checkpoints; 0: only at the end", "N", Range = "[0, inf)")]
-    public int CheckpointEvery { get; init; } = 250;
+    public int CheckpointEvery { get; init; } = 400;
 
     /// <summary>Checkpoints that are kept.</summary>
     [Setting(ReportGroup, "newest checkpoints that are kept", "N", Range = "[1, inf)")]
@@ -219,7 +219,7 @@ public sealed partial record TrainingSettings
 
     /// <summary>Steps between samples; 0 for none.</summary>
     [Setting(ReportGroup, "steps between samples; 0: none", "N", Range = "[0, inf)")]
-    public int SampleEvery { get; init; } = 250;
+    public int SampleEvery { get; init; } = 400;
 
     /// <summary>Tokens of one sample.</summary>
     [Setting(ReportGroup, "tokens of one sample", "N", Range = "[1, inf)")]
