@@ -53,7 +53,10 @@ internal sealed class LiveRegion(IAnsiConsole console)
         _lines = 0;
         if (_content is not null)
         {
-            foreach (SegmentLine line in Segment.SplitLines(_content.Render(options, width), width))
+            // The cursor cannot go up beyond the top of the screen: more lines than it has would be drawn again and again below each other.
+            // Nor may it erase from the very top, for some terminals keep what a whole screen held.
+            int height = Math.Max(1, console.Profile.Height - 2);
+            foreach (SegmentLine line in Segment.SplitLines(_content.Render(options, width), width).Take(height))
             {
                 segments.AddRange(line);
                 segments.Add(Segment.LineBreak);
