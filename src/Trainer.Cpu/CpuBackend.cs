@@ -174,7 +174,7 @@ public sealed unsafe class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input)
+    public void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, bool accumulate)
     {
         var (rows, n, k) = (dOutput.Shape.Rows, dOutput.Shape.Columns, input.Shape.Columns);
         OperandCheck.Float(dOutput);
@@ -182,7 +182,7 @@ public sealed unsafe class CpuBackend : IBackend
         OperandCheck.Matrix(dWeight, n, k);
         if (!dBias.IsNone)
             OperandCheck.Float(dBias, new Shape(n));
-        _operations.LinearBackwardWeight(F(dWeight), F(dBias), F(dOutput), F(input), rows, n, k);
+        _operations.LinearBackwardWeight(F(dWeight), F(dBias), F(dOutput), F(input), rows, n, k, accumulate);
     }
 
     /// <inheritdoc/>

@@ -18,14 +18,17 @@ internal sealed unsafe partial class CpuOperations<TVector>
         Product.Run(rows, k, n, MatrixOperand.RowMajor(dOutput, n), MatrixOperand.RowMajor(weight, k), dInput, k, accumulate: false, epilogue);
     }
 
-    public override void LinearBackwardWeight(float* dWeight, float* dBias, float* dOutput, float* input, int rows, int n, int k)
+    public override void LinearBackwardWeight(
+        float* dWeight, float* dBias, float* dOutput, float* input, int rows, int n, int k, bool accumulate)
     {
-        Product.Run(n, k, rows, MatrixOperand.RowMajor(dOutput, n).Transposed, MatrixOperand.RowMajor(input, k), dWeight, k, accumulate: true);
+        Product.Run(n, k, rows, MatrixOperand.RowMajor(dOutput, n).Transposed, MatrixOperand.RowMajor(input, k), dWeight, k, accumulate);
         if (dBias == null)
             return;
         int blocks = Blocks(rows, RowsPerPartialSum);
         float* partial = _partialSums.Ensure((long)blocks * n);
         Team.Run(new ColumnSumJob { Values = dOutput, Partial = partial, Rows = rows, Columns = n }, blocks);
+        if (!accumulate)
+            new Span<float>(dBias, n).Clear();
         AddPartialSums(dBias, partial, blocks, n, n);
     }
 

@@ -44,7 +44,8 @@ internal abstract unsafe class CpuOperations : IDisposable
 
     public abstract void LinearBackwardInput(float* dInput, float* dOutput, float* weight, float* preActivation, int rows, int n, int k);
 
-    public abstract void LinearBackwardWeight(float* dWeight, float* dBias, float* dOutput, float* input, int rows, int n, int k);
+    public abstract void LinearBackwardWeight(
+        float* dWeight, float* dBias, float* dOutput, float* input, int rows, int n, int k, bool accumulate);
 
     public abstract void AttentionForward(float* output, float* logSumExp, float* qkv, int b, int t, int c, int heads);
 

@@ -22,7 +22,7 @@ internal static class StepBenchmark
         int[] tokens = Tokens(stream: 1), targets = Tokens(stream: 2);
 
         double forward = Timing.Median(repetitions, () => model.Loss(tokens, targets, batchSize, t), stop);
-        double passes = Timing.Median(repetitions, ForwardAndBackward, stop);
+        double passes = Timing.Median(repetitions, () => model.LossAndGradients(tokens, targets, batchSize, t), stop);
         double update = Timing.Median(repetitions, () => optimizer.Step(), stop);
         double step = passes + update;
 
@@ -39,12 +39,6 @@ internal static class StepBenchmark
             new("peakFlopsPerSecond", "measured peak", peak, "FLOP/s"),
             new("shareOfPeak", "share of peak", operations / step / peak, "of 1"),
         ];
-
-        void ForwardAndBackward()
-        {
-            model.ZeroGradients();
-            model.LossAndGradients(tokens, targets, batchSize, t, microBatches: 1);
-        }
 
         int[] Tokens(ulong stream)
         {

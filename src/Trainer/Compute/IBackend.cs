@@ -121,7 +121,8 @@ public interface IBackend : IDisposable
     /// <param name="dBias">(N), <c>+=</c>, or none.</param>
     /// <param name="dOutput">(R, N).</param>
     /// <param name="input">(R, K).</param>
-    void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input);
+    /// <param name="accumulate">False overwrites both gradients: the first micro-batch of a step needs no zeros then, and does not read them.</param>
+    void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, bool accumulate = true);
 
     /// <summary>Causal self-attention, softmax(Q Kᵀ / √HS) V per head (Vaswani et al. 2017), without keeping the T x T scores.</summary>
     /// <param name="output">(B, T, C), overwritten.</param>

@@ -68,22 +68,21 @@ public sealed class Gpt2 : IDisposable
         return Classify(targets, gradientScale: 0);
     }
 
-    /// <summary>The mean loss of a micro-batch; its gradient, divided by <paramref name="microBatches"/>, is added to <see cref="Gradients"/>.</summary>
+    /// <summary>The mean loss of a micro-batch; its gradient, divided by <paramref name="microBatches"/>, goes to <see cref="Gradients"/>.</summary>
     /// <param name="tokens">(B, T) ids below V.</param>
     /// <param name="targets">(B, T) ids below V: the token after each.</param>
     /// <param name="b">B.</param>
     /// <param name="t">T.</param>
     /// <param name="microBatches">How many micro-batches make one step.</param>
-    public double LossAndGradients(ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int b, int t, int microBatches)
+    /// <param name="accumulate">Whether to add to the gradients of the step's micro-batches before this one.</param>
+    public double LossAndGradients(
+        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int b, int t, int microBatches = 1, bool accumulate = false)
     {
         Forward(tokens, b, t);
         double loss = Classify(targets, 1f / ((float)b * t * microBatches));
-        Backward();
+        Backward(accumulate);
         return loss;
     }
-
-    /// <summary>Sets all gradients to zero.</summary>
-    public void ZeroGradients() => _backend.Zero(Gradients);
 
     /// <summary>The logits of the token that follows a sequence.</summary>
     /// <param name="tokens">1 to T ids below V.</param>
@@ -162,10 +161,12 @@ public sealed class Gpt2 : IDisposable
         return _backend.Mean(a.Losses);
     }
 
-    private void Backward()
+    private void Backward(bool accumulate)
     {
         var a = _activations;
-        _backend.LinearBackwardWeight(Gradient(TokenTable), default, a.Logits, a.FinalNorm);
+        if (!accumulate)
+            ZeroAddedGradients();
+        _backend.LinearBackwardWeight(Gradient(TokenTable), default, a.Logits, a.FinalNorm, accumulate);
         _backend.LinearBackwardInput(a.DBranch, a.Logits, Weight(TokenTable));
         _backend.Zero(a.DResidual);
         _backend.LayerNormBackward(a.DResidual, Gradient(FinalNormWeight), Gradient(FinalNormBias), a.DBranch,
@@ -176,24 +177,34 @@ public sealed class Gpt2 : IDisposable
             // DResidual is the gradient of the stream after the sublayer, hence of both of its summands.
             var block = a.Layer(layer);
             _backend.LinearBackwardWeight(Gradient(BlockTensor.MlpProjectionWeight, layer), Gradient(BlockTensor.MlpProjectionBias, layer),
-                a.DResidual, block.Hidden);
+                a.DResidual, block.Hidden, accumulate);
             _backend.LinearBackwardInput(a.DHidden, a.DResidual, Weight(BlockTensor.MlpProjectionWeight, layer), block.PreActivation);
-            _backend.LinearBackwardWeight(Gradient(BlockTensor.MlpWeight, layer), Gradient(BlockTensor.MlpBias, layer), a.DHidden, block.Norm2);
+            _backend.LinearBackwardWeight(Gradient(BlockTensor.MlpWeight, layer), Gradient(BlockTensor.MlpBias, layer), a.DHidden, block.Norm2, accumulate);
             _backend.LinearBackwardInput(a.DBranch, a.DHidden, Weight(BlockTensor.MlpWeight, layer));
             _backend.LayerNormBackward(a.DResidual, Gradient(BlockTensor.LayerNorm2Weight, layer), Gradient(BlockTensor.LayerNorm2Bias, layer),
                 a.DBranch, block.Middle, Weight(BlockTensor.LayerNorm2Weight, layer), block.Mean2, block.Rstd2);
 
             _backend.LinearBackwardWeight(Gradient(BlockTensor.AttentionProjectionWeight, layer),
-                Gradient(BlockTensor.AttentionProjectionBias, layer), a.DResidual, block.Attention);
+                Gradient(BlockTensor.AttentionProjectionBias, layer), a.DResidual, block.Attention, accumulate);
             _backend.LinearBackwardInput(a.DBranch, a.DResidual, Weight(BlockTensor.AttentionProjectionWeight, layer));
             _backend.AttentionBackward(a.DQkv, a.DBranch, block.Attention, block.LogSumExp, block.Qkv);
-            _backend.LinearBackwardWeight(Gradient(BlockTensor.QkvWeight, layer), Gradient(BlockTensor.QkvBias, layer), a.DQkv, block.Norm1);
+            _backend.LinearBackwardWeight(Gradient(BlockTensor.QkvWeight, layer), Gradient(BlockTensor.QkvBias, layer), a.DQkv, block.Norm1, accumulate);
             _backend.LinearBackwardInput(a.DBranch, a.DQkv, Weight(BlockTensor.QkvWeight, layer));
             _backend.LayerNormBackward(a.DResidual, Gradient(BlockTensor.LayerNorm1Weight, layer), Gradient(BlockTensor.LayerNorm1Bias, layer),
                 a.DBranch, a.Residual(layer), Weight(BlockTensor.LayerNorm1Weight, layer), block.Mean1, block.Rstd1);
         }
 
         _backend.EmbeddingBackward(Gradient(TokenTable), Gradient(PositionTable), a.DResidual, a.Tokens);
+    }
+
+    /// <summary>Linear layers write their gradients themselves; normalisations and positions, a small part of all, are only ever added to.</summary>
+    private void ZeroAddedGradients()
+    {
+        for (int i = 0; i < Layout.Tensors.Count; i++)
+        {
+            if (Layout.Tensors[i].Kind is ParameterKind.LayerNorm or ParameterKind.PositionEmbedding)
+                _backend.Zero(Gradient(i));
+        }
     }
 
     private Tensor Weight(int index) => Parameters.Slice(Layout.Segments[index].Offset, Layout.Tensors[index].Shape);

@@ -136,12 +136,12 @@ public sealed class TrainingRun : IDisposable
     public StepMetrics Step()
     {
         long started = Stopwatch.GetTimestamp();
-        _model.ZeroGradients();
         double loss = 0;
         for (int i = 0; i < _microBatches; i++)
         {
             _loader.Next(_tokens, _targets);
-            loss += _model.LossAndGradients(_tokens, _targets, _loader.BatchSize, _loader.SequenceLength, _microBatches) / _microBatches;
+            loss += _model.LossAndGradients(
+                _tokens, _targets, _loader.BatchSize, _loader.SequenceLength, _microBatches, accumulate: i > 0) / _microBatches;
         }
 
         if (!double.IsFinite(loss))

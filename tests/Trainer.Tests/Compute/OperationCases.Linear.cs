@@ -43,6 +43,7 @@ internal static partial class OperationCases
                 yield return LinearForward(rows, n, k, withBias, withGelu: true);
                 yield return LinearBackwardInput(rows, n, k, withGelu: withBias);
                 yield return LinearBackwardWeight(rows, n, k, withBias);
+                yield return LinearBackwardWeight(rows, n, k, withBias, accumulate: false);
             }
         }
 
@@ -114,14 +115,16 @@ internal static partial class OperationCases
             });
     }
 
-    private static OperationCase LinearBackwardWeight(int rows, int n, int k, bool withBias)
+    private static OperationCase LinearBackwardWeight(int rows, int n, int k, bool withBias, bool accumulate = true)
     {
         float[] dWeight = TestValues.Normal(n * k, 27), dBias = TestValues.Normal(n, 28), dOutput = TestValues.Normal(rows * n, 29), input = TestValues.Normal(rows * k, 30);
-        Operand[] operands = [new("dWeight", new(n, k), dWeight), new("dBias", new(n), dBias, Optional: true), new("dOutput", new(rows, n), dOutput), new("input", new(rows, k), input)];
+        if (!accumulate)
+            (dWeight, dBias) = (new float[n * k], new float[n]);
+        Operand[] operands = [new("dWeight", new(n, k), accumulate ? dWeight : null), new("dBias", new(n), accumulate ? dBias : null, Optional: true), new("dOutput", new(rows, n), dOutput), new("input", new(rows, k), input)];
         return new OperationCase(
-            $"LinearBackwardWeight R={rows} N={n} K={k} {(withBias ? "bias" : "plain")}",
+            $"LinearBackwardWeight R={rows} N={n} K={k} {(withBias ? "bias" : "plain")}{(accumulate ? "" : " overwriting")}",
             withBias ? operands : [operands[0], .. operands[2..]],
-            (backend, x, _) => backend.LinearBackwardWeight(x[0], withBias ? x[1] : default, x[^2], x[^1]),
+            (backend, x, _) => backend.LinearBackwardWeight(x[0], withBias ? x[1] : default, x[^2], x[^1], accumulate),
             () =>
             {
                 double[] expected = dWeight.Doubles(), expectedBias = dBias.Doubles(), biasTerms = dBias.Magnitudes();

@@ -125,7 +125,7 @@ internal sealed unsafe class ReferenceBackend : IBackend
 
     public void LinearBackwardInput(Tensor dInput, Tensor dOutput, Tensor weight, Tensor preActivation = default) => throw new NotSupportedException();
 
-    public void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input) => throw new NotSupportedException();
+    public void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, bool accumulate) => throw new NotSupportedException();
 
     public void AttentionForward(Tensor output, Tensor logSumExp, Tensor qkv) => throw new NotSupportedException();
 
