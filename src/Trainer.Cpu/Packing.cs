@@ -9,17 +9,27 @@ namespace Trainer.Cpu;
 /// </summary>
 internal static unsafe class Packing
 {
-    /// <summary>The k that <see cref="PackA"/> takes at a time: their cache lines over a block's rows fit the first-level cache.</summary>
+    /// <summary>The k that are packed at a time over all panels: their cache lines fit the first-level cache.</summary>
     private const int PackedDepths = 16;
 
-    /// <summary>Packs B(depths, columns) into panels of the tile's columns, the last one as narrow as whole vectors allow.</summary>
+    /// <summary>
+    /// Packs B(depths, columns) into panels of the tile's columns, the last one as narrow as whole vectors allow. Where rows of B are
+    /// contiguous, a few are taken at a time over all panels: memory is then read in long stretches, not in steps of a whole row.
+    /// </summary>
     public static void PackB(in MicroKernel kernel, MatrixOperand b, int depths, int columns, float* destination)
     {
-        int panelColumns;
-        for (int j = 0; j < columns; j += panelColumns, destination += (nint)panelColumns * depths)
+        int step = b.ColumnStride == 1 ? PackedDepths : depths;
+        for (int k = 0; k < depths; k += step)
         {
-            panelColumns = kernel.PanelColumns(columns - j);
-            PackPanel(b.Data + (j * b.ColumnStride), b.RowStride, b.ColumnStride, depths, Math.Min(panelColumns, columns - j), panelColumns, destination);
+            int few = Math.Min(step, depths - k);
+            int panelColumns;
+            for (int j = 0; j < columns; j += panelColumns)
+            {
+                panelColumns = kernel.PanelColumns(columns - j);
+                var part = b.From(k, j);
+                float* panel = destination + ((nint)j * depths) + ((nint)k * panelColumns);
+                PackPanel(part.Data, part.RowStride, part.ColumnStride, few, Math.Min(panelColumns, columns - j), panelColumns, panel);
+            }
         }
     }
 
