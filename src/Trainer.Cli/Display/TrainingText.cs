@@ -39,7 +39,7 @@ internal static class TrainingText
         lines.Add($"Everything is in {summary.RunDirectory}{(summary.Checkpoint is null ? string.Empty : $"; last checkpoint {summary.Checkpoint}")}");
         lines.Add(summary.Interrupted
             ? $"Go on:  trainer train --run {summary.RunDirectory} --resume"
-            : $"Try:    trainer sample --run {summary.RunDirectory} --prompt \"Once upon a time\"");
+            : $"Try:    trainer sample --run {summary.RunDirectory}");
         return lines;
     }
 

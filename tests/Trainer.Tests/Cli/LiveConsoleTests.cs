@@ -42,7 +42,7 @@ public sealed class LiveConsoleTests
             Validation loss 4.6000, training loss 4.5000.
             Everything is in runs/first; last checkpoint
             runs/first/checkpoints/step-00000010
-            Try:    trainer sample --run runs/first --prompt "Once upon a time"
+            Try:    trainer sample --run runs/first
 
             """.Split('\n')));
     }
