@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 
@@ -23,8 +24,11 @@ internal interface ITeamJob
 /// </remarks>
 internal sealed unsafe class ThreadTeam : IDisposable
 {
-    /// <summary>How long an idle thread spins before it sleeps: longer than the gaps between the operations of a step.</summary>
-    private const int SpinsBeforeSleep = 4000;
+    /// <summary>
+    /// How long an idle thread spins before it sleeps: longer than what comes between two operations of a step, or between steps. A thread
+    /// that is woken often begins on the processor of the one that woke it, and the system takes up to some tenths of a second to part them.
+    /// </summary>
+    private static readonly long SpinTicks = Stopwatch.Frequency / 50;
 
     private readonly Thread[] _threads;
     private readonly SemaphoreSlim _wake = new(0);
@@ -127,11 +131,12 @@ internal sealed unsafe class ThreadTeam : IDisposable
 
     private void Await(int seen)
     {
-        for (int i = 0; i < SpinsBeforeSleep; i++)
+        long end = Stopwatch.GetTimestamp() + SpinTicks;
+        while (Stopwatch.GetTimestamp() < end)
         {
             if (Generation(Volatile.Read(ref _ticket)) != seen)
                 return;
-            Thread.SpinWait(20);
+            Thread.SpinWait(10);
         }
 
         lock (_sleepers)
