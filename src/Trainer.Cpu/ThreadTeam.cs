@@ -25,8 +25,8 @@ internal interface ITeamJob
 internal sealed unsafe class ThreadTeam : IDisposable
 {
     /// <summary>
-    /// How long an idle thread spins before it sleeps: longer than what comes between two operations of a step, or between steps. A thread
-    /// that is woken often begins on the processor of the one that woke it, and the system takes up to some tenths of a second to part them.
+    /// How long an idle thread spins before it sleeps: longer than what comes between two operations of a step, or between steps. On two
+    /// cores, products that followed a sleep ran for up to some tenths of a second as if on one; with threads bound to processors they did not.
     /// </summary>
     private static readonly long SpinTicks = Stopwatch.Frequency / 50;
 
