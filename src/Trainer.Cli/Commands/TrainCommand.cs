@@ -49,8 +49,9 @@ internal static class TrainCommand
     /// <summary>The real work: opens data and device, and trains.</summary>
     public static TrainingSummary Train(TrainingSettings settings, ITrainingObserver observer, IProgress<PreparationProgress> preparation, CancellationToken stop)
     {
-        using TrainingData data = TrainingData.Open(settings, preparation, stop);
+        // The device first: a corpus is not prepared for one that cannot be used.
         using IBackend backend = Devices.Open(settings.Device, settings.Threads, settings.Isa);
+        using TrainingData data = TrainingData.Open(settings, preparation, stop);
         using TrainingRun run = TrainingRun.Open(settings, data, backend);
         return run.Train(observer, stop);
     }
