@@ -40,7 +40,7 @@ public sealed unsafe class CpuBackend : IBackend
     public string Description => $"cpu, {InstructionSet.DisplayName()}, {Threads} {(Threads == 1 ? "thread" : "threads")}";
 
     /// <inheritdoc/>
-    public long AvailableBytes => SystemMemory.Available;
+    public long AvailableBytes => SystemMemory.Available / 20 * 19; // the rest for the program itself and the packed blocks of its threads
 
     /// <inheritdoc/>
     public double MeasurePeakFlops() => PeakMeasurement.FlopsPerSecond(_team, InstructionSet);

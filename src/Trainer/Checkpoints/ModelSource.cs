@@ -36,8 +36,16 @@ public sealed class ModelSource
         string? folder = File.Exists(Path.Combine(path, FileDigest.FileName)) ? path : new CheckpointStore(new RunPaths(path).Checkpoints).FindNewest();
         if (folder is null)
             throw new RequestException($"{path} holds no checkpoint; give a run directory, a checkpoint folder or an llm.c model file.");
-        var checkpoint = Checkpoints.Checkpoint.Open(folder);
-        return new ModelSource(checkpoint.ModelPath, checkpoint.Model, RunOf(folder), folder);
+        try
+        {
+            var checkpoint = Checkpoints.Checkpoint.Open(folder);
+            return new ModelSource(checkpoint.ModelPath, checkpoint.Model, RunOf(folder), folder);
+        }
+        catch (RequestException) when (folder != path && !Directory.Exists(folder))
+        {
+            // The run is being trained and has replaced this checkpoint by a newer one meanwhile.
+            return Open(path);
+        }
     }
 
     /// <summary>Loads the weights.</summary>

@@ -129,5 +129,5 @@ public sealed class MetricsWriter : IDisposable
     }
 
     private RunFailedException Failed(IOException exception) =>
-        new($"{_stream.Name} could not be written: {exception.Message}\nThe last checkpoint is complete; make room and continue with --resume.", exception);
+        new($"{_stream.Name} could not be written: {exception.Message}\nCheckpoints written before are complete; make room and continue with --resume.", exception);
 }
