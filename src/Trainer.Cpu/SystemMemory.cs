@@ -16,9 +16,6 @@ public static class SystemMemory
         }
     }
 
-    /// <summary>The bytes that the machine, or the container that this process runs in, has in all.</summary>
-    public static long Total => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-
     private static long? MemAvailable()
     {
         const string Path = "/proc/meminfo", Key = "MemAvailable:";

@@ -18,6 +18,7 @@ internal static class TrainingText
         ("rule", plan.Rule),
         ("steps", string.Create(CultureInfo.InvariantCulture,
             $"{(plan.FirstStep == 0 ? string.Empty : $"{plan.FirstStep:N0} taken, up to ")}{plan.Steps:N0}, {plan.TokensPerStep:N0} tokens each")),
+        .. plan.Warnings.Select(warning => ("warning", warning)),
     ];
 
     /// <summary>How the run ended and what can be done with it.</summary>

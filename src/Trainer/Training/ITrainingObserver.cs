@@ -36,7 +36,11 @@ public interface ITrainingObserver
 /// <param name="MemoryBytes">The device memory that the run takes.</param>
 /// <param name="Rule">The optimizer and regulariser, on one line, with equivalent strengths where conventions differ.</param>
 public sealed record TrainingPlan(string RunDirectory, string Device, string Model, long Parameters, string Data, long FirstStep, long Steps,
-    long TokensPerStep, long MemoryBytes, string Rule);
+    long TokensPerStep, long MemoryBytes, string Rule)
+{
+    /// <summary>What is possible but hardly meant, one line each, with the option to look at.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+}
 
 /// <summary>How a run ended.</summary>
 /// <param name="RunDirectory">Where everything was written.</param>

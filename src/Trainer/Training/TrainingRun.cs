@@ -271,8 +271,12 @@ public sealed class TrainingRun : IDisposable
     {
         var config = _model.Config;
         string model = $"L{config.Layers} H{config.Heads} C{config.Channels} T{_settings.SeqLen} V{config.Vocabulary}";
+        var rule = _settings.OptimizerOptions();
         return new TrainingPlan(_directory.Paths.Root, _backend.Description, model, _model.Layout.Count, _data.Description, StepsTaken, _settings.Steps,
-            _settings.TotalBatchTokens!.Value, _model.Memory.Total, RuleDescription.Describe(_settings.OptimizerOptions(), _settings.Steps));
+            _settings.TotalBatchTokens!.Value, _model.Memory.Total, RuleDescription.Describe(rule, _settings.Steps))
+        {
+            Warnings = rule.Warnings(_settings.Steps),
+        };
     }
 
     private double MedianTokensPerSecond()

@@ -115,14 +115,25 @@ public sealed class TrainingRunTests
     [Test]
     public void A_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint()
     {
-        var settings = _settings with { Run = _folder.PathOf("run"), CheckpointEvery = 2, Steps = 400, Lr = 1e18, GradClip = 0, WarmupSteps = 0, WeightDecay = 0, EvalEvery = 0, SampleEvery = 0 };
-        using var data = TrainingData.Open(settings);
-        using var backend = new CpuBackend(threads: 1);
-        using var run = TrainingRun.Open(settings with { Lr = 3e38 }, data, backend);
-        var error = Assert.Throws<RunFailedException>(() => run.Train(new Recorder()));
-        Assert.That(error!.Message, Does.Match("the (loss|gradient norm) is").And.Contain("--lr").And.Contain("no weight was changed"));
-        if (new CheckpointStore(Path.Combine(_folder.PathOf("run"), "checkpoints")).FindNewest() is { } newest)
-            Assert.That(() => Checkpoint.Open(newest), Throws.Nothing);
+        var settings = _settings with { Run = _folder.PathOf("run"), Steps = 4, EvalEvery = 0, SampleEvery = 0 };
+        string good = Train(settings).Checkpoint!;
+        var before = Directory.GetFiles(good).ToDictionary(file => file, File.ReadAllBytes);
+
+        // Weights of about 1e38 after one more step: its square, and so the loss of the step after, is beyond single precision.
+        var exploding = settings with { Resume = true, Steps = 100, Lr = 3e38, GradClip = 0, WarmupSteps = 0, WeightDecay = 0, CheckpointEvery = 0 };
+        var error = Assert.Throws<RunFailedException>(() => Train(exploding));
+        Assert.That(error!.Message, Does.Match("the (loss|gradient norm) is").And.Contain("--lr").And.Contain("no weight was changed").And.Contain("step-00000004"));
+        Assert.That(new CheckpointStore(Path.Combine(_folder.PathOf("run"), "checkpoints")).FindNewest(), Is.EqualTo(good));
+        foreach (var (file, bytes) in before)
+            Assert.That(File.ReadAllBytes(file), Is.EqualTo(bytes), file);
+    }
+
+    [Test]
+    public void What_is_hardly_meant_is_said_before_the_run_begins()
+    {
+        var recorder = new Recorder();
+        Train(_settings with { Run = _folder.PathOf("run"), Steps = 1, Regularizer = "decay-decoupled", WeightDecay = 0.1 }, recorder);
+        Assert.That(recorder.Plan!.Warnings, Has.One.Contains("--weight-decay"));
     }
 
     [Test]
@@ -310,9 +321,9 @@ public sealed class TrainingRunTests
 
         public List<string> Samples { get; } = [];
 
-        public void Started(TrainingPlan plan)
-        {
-        }
+        public TrainingPlan? Plan { get; private set; }
+
+        public void Started(TrainingPlan plan) => Plan = plan;
 
         public void Stepped(in StepMetrics metrics)
         {
