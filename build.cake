@@ -7,8 +7,16 @@ var runtime = Argument("runtime", RuntimeInformation.RuntimeIdentifier);
 const string Solution = "./Trainer.sln";
 const string ConsoleProject = "./src/Trainer.Cli/Trainer.Cli.csproj";
 var results = MakeAbsolute(Directory("./artifacts/test-results"));
+var native = MakeAbsolute(Directory("./artifacts/native"));
 bool testing = false;
 int passed = 0, failed = 0, skipped = 0;
+
+void Run(string program, string arguments)
+{
+    int exit = StartProcess(program, arguments);
+    if (exit != 0)
+        throw new CakeException($"{program} {arguments} ended with {exit}.");
+}
 
 Setup(context => testing = context.TasksToExecute.Any(task => task.Name == "Test"));
 
@@ -20,9 +28,24 @@ Task("Build")
     .Description("Compiles everything; warnings and style violations are errors.")
     .Does(() => DotNetBuild(Solution, new DotNetBuildSettings { Configuration = configuration }));
 
+Task("Native")
+    .Description("Compiles the kernels of cuda/ for the CPU, with the simulator that their tests run on; needs cmake and g++.")
+    .Does(() =>
+{
+    if (IsRunningOnWindows() || Context.Tools.Resolve("cmake") == null || Context.Tools.Resolve("g++") == null)
+    {
+        Warning("cmake or g++ was not found: the kernels are not compiled for the CPU, and their tests will be skipped.");
+        return;
+    }
+
+    Run("cmake", $"-S native -B {native}");
+    Run("cmake", $"--build {native} --parallel {Environment.ProcessorCount}");
+});
+
 Task("Test")
     .Description("Runs all tests and ends with their counts.")
     .IsDependentOn("Build")
+    .IsDependentOn("Native")
     .Does(() =>
 {
     CleanDirectory(results);

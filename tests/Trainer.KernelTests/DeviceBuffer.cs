@@ -1,0 +1,87 @@
+using System.Runtime.InteropServices;
+
+namespace Trainer.KernelTests;
+
+/// <summary>The elements that a buffer holds.</summary>
+internal enum BufferType
+{
+    Bf16,
+    Float,
+    Double,
+    Int,
+}
+
+/// <summary>Device memory with a name, and what it held before the kernels ran.</summary>
+internal sealed unsafe class DeviceBuffer : IDisposable
+{
+    private readonly byte[] _initial;
+
+    /// <summary>Allocates a buffer filled with NaNs, or for whole numbers with a value that is no index.</summary>
+    public DeviceBuffer(string name, BufferType type, long count)
+        : this(name, type, new byte[count * Size(type)], poisoned: true)
+    {
+    }
+
+    public DeviceBuffer(string name, ushort[] values)
+        : this(name, BufferType.Bf16, MemoryMarshal.AsBytes<ushort>(values).ToArray(), poisoned: false)
+    {
+    }
+
+    public DeviceBuffer(string name, float[] values)
+        : this(name, BufferType.Float, MemoryMarshal.AsBytes<float>(values).ToArray(), poisoned: false)
+    {
+    }
+
+    public DeviceBuffer(string name, double[] values)
+        : this(name, BufferType.Double, MemoryMarshal.AsBytes<double>(values).ToArray(), poisoned: false)
+    {
+    }
+
+    public DeviceBuffer(string name, int[] values)
+        : this(name, BufferType.Int, MemoryMarshal.AsBytes<int>(values).ToArray(), poisoned: false)
+    {
+    }
+
+    private DeviceBuffer(string name, BufferType type, byte[] initial, bool poisoned)
+    {
+        (Name, Type, _initial) = (name, type, initial);
+        if (poisoned)
+            Array.Fill(initial, (byte)0xff);
+        Address = Simulator.Allocate((nuint)initial.Length, name);
+        Assert.That(Address, Is.Not.Zero, "no device memory left");
+        initial.CopyTo(new Span<byte>((void*)Address, initial.Length));
+    }
+
+    public string Name { get; }
+
+    public BufferType Type { get; }
+
+    public nint Address { get; }
+
+    public int Count => _initial.Length / Size(Type);
+
+    public ReadOnlySpan<byte> Bytes => new((void*)Address, _initial.Length);
+
+    public bool Unchanged => Bytes.SequenceEqual(_initial);
+
+    public double[] Values()
+    {
+        var values = new double[Count];
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = Type switch
+            {
+                BufferType.Bf16 => Bf16.Value(((ushort*)Address)[i]),
+                BufferType.Float => ((float*)Address)[i],
+                BufferType.Double => ((double*)Address)[i],
+                _ => ((int*)Address)[i],
+            };
+        }
+
+        return values;
+    }
+
+    public void Dispose() => Assert.That(Simulator.Free(Address), Is.Zero);
+
+    private static int Size(BufferType type) => type switch { BufferType.Bf16 => 2, BufferType.Double => 8, _ => 4 };
+}
