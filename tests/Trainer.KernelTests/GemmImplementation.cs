@@ -1,0 +1,65 @@
+using Trainer.Cuda.Kernels;
+
+namespace Trainer.KernelTests;
+
+/// <summary>A linear layer with R rows, from K to N channels.</summary>
+internal readonly record struct LayerShape(int R, int N, int K);
+
+/// <summary>A kernel's launch with its arguments.</summary>
+internal sealed record KernelCall(KernelLaunch Launch, params KernelArgument[] Arguments);
+
+/// <summary>One version of the matrix products of a linear layer, so that the same tests run against each.</summary>
+internal abstract class GemmImplementation
+{
+    public static GemmImplementation Create(string name) => name switch
+    {
+        "mma" => new GemmMma(),
+        _ => throw new ArgumentException(name),
+    };
+
+    /// <summary>The tensor-core FLOPs of a launch, by the instruction that this version uses.</summary>
+    public abstract ulong TensorFlops(Traffic traffic);
+
+    /// <summary>The depth of a tile: a split has at least one.</summary>
+    public abstract int TileDepth { get; }
+
+    public abstract KernelCall Forward(LayerShape shape, DeviceBuffer y, DeviceBuffer? pre, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer? bias);
+
+    public abstract KernelCall BackwardInput(LayerShape shape, DeviceBuffer dx, DeviceBuffer dy, DeviceBuffer weight, DeviceBuffer? pre);
+
+    public abstract KernelCall BackwardWeight(
+        LayerShape shape, DeviceBuffer dWeight, DeviceBuffer? dBias, DeviceBuffer? partial, DeviceBuffer dy, DeviceBuffer x, int splits, bool accumulate);
+
+    public static KernelCall ReduceSplits(LayerShape shape, DeviceBuffer dWeight, DeviceBuffer? dBias, DeviceBuffer partial, int splits, bool accumulate) =>
+        new(GemmKernels.ReduceSplits(shape.N, shape.K, splits, dBias != null, accumulate), dWeight, dBias, partial, shape.N, shape.K, splits, accumulate ? 1 : 0);
+}
+
+internal sealed class GemmMma : GemmImplementation
+{
+    public override int TileDepth => 32;
+
+    public override ulong TensorFlops(Traffic traffic) => traffic.MmaFlops;
+
+    public override KernelCall Forward(LayerShape shape, DeviceBuffer y, DeviceBuffer? pre, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer? bias)
+    {
+        var (r, n, k) = shape;
+        return pre == null
+            ? new(GemmMmaKernels.Forward(r, n, k, bias != null), y, x, weight, bias, r, n, k)
+            : new(GemmMmaKernels.ForwardGelu(r, n, k, bias != null), y, pre, x, weight, bias, r, n, k);
+    }
+
+    public override KernelCall BackwardInput(LayerShape shape, DeviceBuffer dx, DeviceBuffer dy, DeviceBuffer weight, DeviceBuffer? pre)
+    {
+        var (r, n, k) = shape;
+        return pre == null
+            ? new(GemmMmaKernels.BackwardInput(r, n, k), dx, dy, weight, r, n, k)
+            : new(GemmMmaKernels.BackwardInputDGelu(r, n, k), dx, dy, weight, pre, r, n, k);
+    }
+
+    public override KernelCall BackwardWeight(
+        LayerShape shape, DeviceBuffer dWeight, DeviceBuffer? dBias, DeviceBuffer? partial, DeviceBuffer dy, DeviceBuffer x, int splits, bool accumulate)
+    {
+        var (r, n, k) = shape;
+        return new(GemmMmaKernels.BackwardWeight(r, n, k, splits, dBias != null, accumulate), dWeight, dBias, partial, dy, x, r, n, k, splits, accumulate ? 1 : 0);
+    }
+}

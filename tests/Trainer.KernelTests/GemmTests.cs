@@ -1,0 +1,192 @@
+using Trainer.Cuda.Kernels;
+
+namespace Trainer.KernelTests;
+
+/// <summary>The matrix products of a linear layer, every version of them, against double precision.</summary>
+/// <remarks>
+/// Tolerances. A product of two bf16 is exact in fp32. Each term passes through at most one addition for each term of its sum (one for the bias, one
+/// for each split), and a tensor core may cut off what round to nearest would keep: relative to the sum of the magnitudes, 2 U for each.
+/// A bf16 output is rounded once more.
+/// </remarks>
+[TestFixture("mma")]
+internal sealed class GemmTests(string name)
+{
+    private const double U = TestValues.UnitRoundoff, UBf16 = Bf16.UnitRoundoff;
+
+    // The tanh GELU is nowhere steeper.
+    private const double LargestGeluSlope = 1.13;
+
+    private readonly GemmImplementation _gemm = GemmImplementation.Create(name);
+
+    // At, below and above the tiles of 128 to 256 by 128 and their depths of 32 and 64, in each of the three directions.
+    private static readonly LayerShape[] Shapes =
+    [
+        new(1, 8, 8), new(1, 264, 136), new(128, 128, 128), new(127, 120, 248), new(129, 136, 264), new(31, 8, 392), new(63, 256, 64), new(64, 192, 192),
+        new(65, 200, 184), new(33, 72, 32), new(300, 392, 40), new(260, 520, 256),
+    ];
+
+    private static readonly double[] Magnitudes = [1e17, 1e-15];
+
+    [Test]
+    public void Forward([ValueSource(nameof(Shapes))] LayerShape shape, [Values] bool bias) => CheckForward(shape, bias, gelu: false, magnitude: 1);
+
+    [Test]
+    public void Forward_gelu([ValueSource(nameof(Shapes))] LayerShape shape) => CheckForward(shape, bias: shape.R != 33, gelu: true, magnitude: 1);
+
+    [Test]
+    public void Forward_of_large_and_tiny_numbers([ValueSource(nameof(Magnitudes))] double magnitude, [Values] bool gelu) =>
+        CheckForward(new(40, 136, 72), bias: true, gelu, magnitude);
+
+    [Test]
+    public void Backward_input([ValueSource(nameof(Shapes))] LayerShape shape, [Values] bool gelu) => CheckBackwardInput(shape, gelu, magnitude: 1);
+
+    [Test]
+    public void Backward_input_of_large_and_tiny_numbers([ValueSource(nameof(Magnitudes))] double magnitude, [Values] bool gelu) =>
+        CheckBackwardInput(new(40, 72, 136), gelu, magnitude);
+
+    [Test]
+    public void Backward_weight([ValueSource(nameof(Shapes))] LayerShape shape, [Values] bool accumulate) =>
+        CheckBackwardWeight(shape, bias: true, splits: 1, accumulate, magnitude: 1);
+
+    [Test]
+    public void Backward_weight_in_splits([Values(1, 2, 3)] int splits, [Values] bool bias, [Values] bool accumulate) =>
+        CheckBackwardWeight(new(300, 136, 264), bias, splits, accumulate, magnitude: 1);
+
+    [Test]
+    public void Backward_weight_of_large_and_tiny_numbers([ValueSource(nameof(Magnitudes))] double magnitude, [Values(1, 2)] int splits) =>
+        CheckBackwardWeight(new(140, 72, 136), bias: true, splits, accumulate: true, magnitude);
+
+    [TestCase(1)]
+    [TestCase(3)]
+    public void Each_launch_costs_what_it_says(int splits) => KernelRun.Once(run =>
+    {
+        LayerShape shape = new(200, 272, 144);
+        var (r, n, k) = shape;
+        DeviceBuffer x = run.Bf16("x", new float[r * k]), weight = run.Bf16("weight", new float[n * k]), bias = run.Bf16("bias", new float[n]);
+        DeviceBuffer y = run.Output("y", BufferType.Bf16, r * n), pre = run.Bf16("pre", new float[r * k]), dx = run.Output("dx", BufferType.Bf16, r * k);
+        DeviceBuffer dy = run.Bf16("dy", new float[r * n]), afterwards = run.Output("pre of y", BufferType.Bf16, r * n);
+        DeviceBuffer dWeight = run.Float("dweight", new float[n * k], changing: true), dBias = run.Float("dbias", new float[n], changing: true);
+        var partial = splits > 1 ? run.Output("partial", BufferType.Float, GemmKernels.PartialCount(n, k, splits)) : null;
+        KernelCall[] calls =
+        [
+            _gemm.Forward(shape, y, null, x, weight, bias), _gemm.Forward(shape, y, null, x, weight, null), _gemm.Forward(shape, y, afterwards, x, weight, bias),
+            _gemm.BackwardInput(shape, dx, dy, weight, null), _gemm.BackwardInput(shape, dx, dy, weight, pre),
+            _gemm.BackwardWeight(shape, dWeight, dBias, partial, dy, x, splits, accumulate: true),
+            _gemm.BackwardWeight(shape, dWeight, dBias, partial, dy, x, splits, accumulate: false),
+            _gemm.BackwardWeight(shape, dWeight, null, partial, dy, x, splits, accumulate: true),
+        ];
+        foreach (var call in calls)
+        {
+            var traffic = run.Trace(call.Launch, call.Arguments);
+            Assert.That(_gemm.TensorFlops(traffic), Is.EqualTo((ulong)call.Launch.Flops), call.Launch.Kernel);
+            Assert.That(traffic.LoadedBytes + traffic.StoredBytes, Is.EqualTo((ulong)call.Launch.Bytes), call.Launch.Kernel);
+            Assert.That(traffic.SharedConflicts, Is.Zero, call.Launch.Kernel);
+            Assert.That(traffic.StoreSectors * 32, Is.EqualTo(traffic.StoredBytes), $"{call.Launch.Kernel}: whole sectors");
+        }
+
+        if (splits > 1)
+        {
+            foreach (bool accumulate in new[] { true, false })
+            {
+                var reduce = GemmImplementation.ReduceSplits(shape, dWeight, dBias, partial!, splits, accumulate);
+                var traffic = run.Trace(reduce.Launch, reduce.Arguments);
+                Assert.That(traffic.LoadedBytes + traffic.StoredBytes, Is.EqualTo((ulong)reduce.Launch.Bytes));
+                Assert.That((traffic.LoadSectors + traffic.StoreSectors) * 32, Is.EqualTo((ulong)reduce.Launch.Bytes));
+            }
+        }
+    });
+
+    private void CheckForward(LayerShape shape, bool bias, bool gelu, double magnitude)
+    {
+        var (r, n, k) = shape;
+        float[] x = Values(r * k, 1, magnitude), weight = Values(n * k, 2, magnitude / Math.Sqrt(k)), b = Values(n, 3, magnitude * magnitude);
+        double[] sums = ReferenceOperations.LinearForward(x.Doubles(), weight.Doubles(), bias ? b.Doubles() : null, r, n, k);
+        double[] terms = ReferenceOperations.LinearForward(x.Magnitudes(), weight.Magnitudes(), bias ? b.Magnitudes() : null, r, n, k);
+        double[] errors = terms.Scaled(2 * U * (k + 1)), activations = Array.ConvertAll(sums, ReferenceOperations.Gelu);
+        double[] activationErrors = [.. sums.Zip(errors, (sum, error) => (LargestGeluSlope * error) + GeluTolerance(sum))];
+        KernelRun.InAllOrders(run =>
+        {
+            var (y, pre) = (run.Output("y", BufferType.Bf16, r * n), gelu ? run.Output("pre", BufferType.Bf16, r * n) : null);
+            var call = _gemm.Forward(shape, y, pre, run.Bf16("x", x), run.Bf16("weight", weight), bias ? run.Bf16("bias", b) : null);
+            run.Launch(call.Launch, call.Arguments);
+            if (pre != null)
+                run.Expect(pre, sums, Rounded(sums, errors));
+            run.Expect(y, gelu ? activations : sums, gelu ? Rounded(activations, activationErrors) : Rounded(sums, errors));
+        });
+    }
+
+    private void CheckBackwardInput(LayerShape shape, bool gelu, double magnitude)
+    {
+        var (r, n, k) = shape;
+        float[] dy = Values(r * n, 4, magnitude), weight = Values(n * k, 5, magnitude / Math.Sqrt(n)), pre = Values(r * k, 6, 2 * magnitude);
+        double[] dx = ReferenceOperations.LinearBackwardInput(dy.Doubles(), weight.Doubles(), gelu ? pre.Doubles() : null, r, n, k);
+        double[] errors = ReferenceOperations.LinearBackwardInput(dy.Magnitudes(), weight.Magnitudes(), null, r, n, k).Scaled(2 * U * n);
+        for (int i = 0; gelu && i < errors.Length; i++)
+        {
+            // errors[i] / (2 U n) bounds the sum that the derivative is multiplied with.
+            double sum = errors[i] / (2 * U * n);
+            errors[i] = (LargestGeluSlope * errors[i]) + (sum * (GeluDerivativeTolerance(pre[i]) + (2 * U)));
+        }
+
+        KernelRun.InAllOrders(run =>
+        {
+            var output = run.Output("dx", BufferType.Bf16, r * k);
+            var call = _gemm.BackwardInput(shape, output, run.Bf16("dy", dy), run.Bf16("weight", weight), gelu ? run.Bf16("pre", pre) : null);
+            run.Launch(call.Launch, call.Arguments);
+            run.Expect(output, dx, Rounded(dx, errors));
+        });
+    }
+
+    private void CheckBackwardWeight(LayerShape shape, bool bias, int splits, bool accumulate, double magnitude)
+    {
+        var (r, n, k) = shape;
+        float[] dy = Values(r * n, 7, magnitude), x = Values(r * k, 8, magnitude), old = Floats(n * k, 9, magnitude * magnitude), oldBias = Floats(n, 10, magnitude);
+        double[] expected = accumulate ? old.Doubles() : new double[n * k], expectedBias = accumulate ? oldBias.Doubles() : new double[n];
+        double[] terms = accumulate ? old.Magnitudes() : new double[n * k], biasTerms = accumulate ? oldBias.Magnitudes() : new double[n];
+        ReferenceOperations.LinearBackwardWeight(expected, expectedBias, dy.Doubles(), x.Doubles(), r, n, k);
+        ReferenceOperations.LinearBackwardWeight(terms, biasTerms, dy.Magnitudes(), x.Magnitudes(), r, n, k);
+        double factor = 2 * U * (r + splits);
+        KernelRun.InAllOrders(run =>
+        {
+            DeviceBuffer Gradient(string what, float[] values) =>
+                accumulate ? run.Float(what, values, changing: true) : run.Output(what, BufferType.Float, values.Length);
+            var (dWeight, dBias) = (Gradient("dweight", old), bias ? Gradient("dbias", oldBias) : null);
+            var partial = splits > 1 ? run.Output("partial", BufferType.Float, GemmKernels.PartialCount(n, k, splits)) : null;
+            var call = _gemm.BackwardWeight(shape, dWeight, dBias, partial, run.Bf16("dy", dy), run.Bf16("x", x), splits, accumulate);
+            run.Launch(call.Launch, call.Arguments);
+            if (partial != null)
+            {
+                var reduce = GemmImplementation.ReduceSplits(shape, dWeight, dBias, partial, splits, accumulate);
+                run.Launch(reduce.Launch, reduce.Arguments);
+            }
+
+            run.Expect(dWeight, expected, terms.Scaled(factor));
+            if (dBias != null)
+                run.Expect(dBias, expectedBias, biasTerms.Scaled(factor));
+        });
+    }
+
+    private static float[] Floats(int count, ulong stream, double deviation) => TestValues.Normal(count, stream, deviation);
+
+    private static float[] Values(int count, ulong stream, double deviation) => Floats(count, stream, deviation).Rounded();
+
+    private static double[] Rounded(double[] values, double[] errors) =>
+        [.. values.Zip(errors, (value, error) => error + (UBf16 * (Math.Abs(value) + error)) + Bf16.Tiny)];
+
+    // The errors of cuda/include/gelu.cuh, the smallest sigmoid that is told from 0, and what the reference's own 1 + tanh u loses.
+    private static double GeluTolerance(double x) =>
+        (Math.Abs(x) * Sigmoid(TwiceU(x)) * (SigmoidTolerance(x) + U)) + (Math.Abs(x) * (Bf16.Tiny + 1e-15));
+
+    private static double GeluDerivativeTolerance(double x)
+    {
+        double s = Sigmoid(TwiceU(x)), complement = Sigmoid(-TwiceU(x)), slope = 2 * Math.Sqrt(2 / Math.PI) * (1 + (3 * 0.044715 * x * x));
+        double second = TwiceU(x) > 17 ? complement : SigmoidTolerance(x) + (10 * U * complement);
+        return (s * (SigmoidTolerance(x) + U)) + (Math.Abs(x) * slope * ((s * second) + Bf16.Tiny)) + 1e-15;
+    }
+
+    private static double SigmoidTolerance(double x) => (((4 + (9 * Math.Abs(TwiceU(x)))) * Sigmoid(-TwiceU(x))) + 3) * U;
+
+    private static double Sigmoid(double x) => 1 / (1 + Math.Exp(-x));
+
+    private static double TwiceU(double x) => 2 * Math.Sqrt(2 / Math.PI) * (x + (0.044715 * x * x * x));
+}
