@@ -59,6 +59,7 @@ template <int N> __device__ __forceinline__ void hold(float (&d)[N]) {
 }
 
 #define WGMMA_8(a, b, c, d, e, f, g, h) "%" #a ", %" #b ", %" #c ", %" #d ", %" #e ", %" #f ", %" #g ", %" #h
+#define WGMMA_REGISTERS_4 "%0, %1, %2, %3"
 #define WGMMA_REGISTERS_32                                                                                     \
     WGMMA_8(0, 1, 2, 3, 4, 5, 6, 7) ", " WGMMA_8(8, 9, 10, 11, 12, 13, 14, 15) ", "                            \
     WGMMA_8(16, 17, 18, 19, 20, 21, 22, 23) ", " WGMMA_8(24, 25, 26, 27, 28, 29, 30, 31)
@@ -91,8 +92,9 @@ template <int N> __device__ __forceinline__ void hold(float (&d)[N]) {
 // column i / 4 * 8 + t % 4 * 2 + i % 2. MajorMN: the operand's lines run along m or n.
 template <int N, int AMajorMN, int BMajorMN>
 __device__ __forceinline__ void wgmma(float (&d)[N / 2], uint64_t a_descriptor, uint64_t b_descriptor, int accumulate) {
-    static_assert(N == 64 || N == 128 || N == 192 || N == 256, "add the list of registers");
-    if constexpr (N == 64) WGMMA_SS(64, WGMMA_REGISTERS_32, WGMMA_OUT_32, 32, 33, 34, 35, 36);
+    static_assert(N == 8 || N == 64 || N == 128 || N == 192 || N == 256, "add the list of registers");
+    if constexpr (N == 8) WGMMA_SS(8, WGMMA_REGISTERS_4, WGMMA_OUT_4(0), 4, 5, 6, 7, 8);
+    else if constexpr (N == 64) WGMMA_SS(64, WGMMA_REGISTERS_32, WGMMA_OUT_32, 32, 33, 34, 35, 36);
     else if constexpr (N == 128) WGMMA_SS(128, WGMMA_REGISTERS_64, WGMMA_OUT_64, 64, 65, 66, 67, 68);
     else if constexpr (N == 192) WGMMA_SS(192, WGMMA_REGISTERS_96, WGMMA_OUT_96, 96, 97, 98, 99, 100);
     else WGMMA_SS(256, WGMMA_REGISTERS_128, WGMMA_OUT_128, 128, 129, 130, 131, 132);

@@ -14,6 +14,9 @@ internal abstract class GemmImplementation
     public static GemmImplementation Create(string name) => name switch
     {
         "mma" => new GemmMma(),
+        "wgmma 128" => new GemmWgmma(128),
+        "wgmma 192" => new GemmWgmma(192),
+        "wgmma 256" => new GemmWgmma(256),
         _ => throw new ArgumentException(name),
     };
 
@@ -62,4 +65,44 @@ internal sealed class GemmMma : GemmImplementation
         var (r, n, k) = shape;
         return new(GemmMmaKernels.BackwardWeight(r, n, k, splits, dBias != null, accumulate), dWeight, dBias, partial, dy, x, r, n, k, splits, accumulate ? 1 : 0);
     }
+}
+
+/// <param name="width">The width of the tiles.</param>
+internal sealed class GemmWgmma(int width) : GemmImplementation
+{
+    // Few, so that a block computes several tiles, one after the other.
+    private const int Multiprocessors = 3;
+
+    public override int TileDepth => 64;
+
+    public override ulong TensorFlops(Traffic traffic) => traffic.WgmmaFlops;
+
+    public override KernelCall Forward(LayerShape shape, DeviceBuffer y, DeviceBuffer? pre, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer? bias)
+    {
+        var (r, n, k) = shape;
+        TensorMap yMap = Map(y, n, r, GemmWgmmaKernels.SquareBox), xMap = Map(x, k, r, GemmWgmmaKernels.RowBox), wMap = Map(weight, k, n, GemmWgmmaKernels.ColumnBox(width));
+        return pre == null
+            ? new(GemmWgmmaKernels.Forward(r, n, k, width, Multiprocessors, bias != null), yMap, xMap, wMap, bias, r, n, k)
+            : new(GemmWgmmaKernels.ForwardGelu(r, n, k, width, Multiprocessors, bias != null), yMap, Map(pre, n, r, GemmWgmmaKernels.SquareBox), xMap, wMap, bias, r, n, k);
+    }
+
+    public override KernelCall BackwardInput(LayerShape shape, DeviceBuffer dx, DeviceBuffer dy, DeviceBuffer weight, DeviceBuffer? pre)
+    {
+        var (r, n, k) = shape;
+        TensorMap dxMap = Map(dx, k, r, GemmWgmmaKernels.SquareBox), dyMap = Map(dy, n, r, GemmWgmmaKernels.RowBox), wMap = Map(weight, k, n, GemmWgmmaKernels.SquareBox);
+        return pre == null
+            ? new(GemmWgmmaKernels.BackwardInput(r, n, k, width, Multiprocessors), dxMap, dyMap, wMap, r, n, k)
+            : new(GemmWgmmaKernels.BackwardInputDGelu(r, n, k, width, Multiprocessors), dxMap, dyMap, wMap, Map(pre, k, r, GemmWgmmaKernels.SquareBox), r, n, k);
+    }
+
+    public override KernelCall BackwardWeight(
+        LayerShape shape, DeviceBuffer dWeight, DeviceBuffer? dBias, DeviceBuffer? partial, DeviceBuffer dy, DeviceBuffer x, int splits, bool accumulate)
+    {
+        var (r, n, k) = shape;
+        return new(
+            GemmWgmmaKernels.BackwardWeight(r, n, k, new(width, splits), Multiprocessors, dBias != null, accumulate), dWeight, dBias, partial,
+            Map(dy, n, r, GemmWgmmaKernels.SquareBox), Map(x, k, r, GemmWgmmaKernels.SquareBox), r, n, k, splits, accumulate ? 1 : 0);
+    }
+
+    private static TensorMap Map(DeviceBuffer matrix, int columns, int rows, TileBox box) => new(matrix, columns, rows, box.Columns, box.Rows);
 }

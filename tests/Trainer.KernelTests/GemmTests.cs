@@ -9,6 +9,9 @@ namespace Trainer.KernelTests;
 /// A bf16 output is rounded once more.
 /// </remarks>
 [TestFixture("mma")]
+[TestFixture("wgmma 128")]
+[TestFixture("wgmma 192")]
+[TestFixture("wgmma 256")]
 internal sealed class GemmTests(string name)
 {
     private const double U = TestValues.UnitRoundoff, UBf16 = Bf16.UnitRoundoff;

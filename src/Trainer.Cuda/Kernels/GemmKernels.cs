@@ -48,10 +48,11 @@ internal static class GemmKernels
     /// <param name="units">The units that run at the same time.</param>
     /// <param name="flops">What a tile of the sum costs one of them.</param>
     /// <param name="sums">The numbers of the result.</param>
-    internal static (int Splits, double Cost) Divide(long tiles, int depthTiles, int units, double flops, long sums)
+    /// <param name="maxSplits">The most splits.</param>
+    internal static (int Splits, double Cost) Divide(long tiles, int depthTiles, int units, double flops, long sums, int maxSplits)
     {
         var best = (Splits: 0, Cost: double.PositiveInfinity);
-        for (int splits = 1; splits <= Math.Min(MaxSplits, depthTiles); splits++)
+        for (int splits = 1; splits <= Math.Min(maxSplits, depthTiles); splits++)
         {
             double waves = Blocks(tiles * splits, units), partial = splits == 1 ? 0 : 8.0 * sums * splits * FlopsPerByte;
             double cost = (waves * Blocks(depthTiles, splits) * flops * units) + partial;
