@@ -20,10 +20,10 @@
 // multiprocessor and the epilogue of one runs beside the products of the other. cp.async brings tiles of 32 depth into a ring of 4 stages, 3
 // tiles ahead. For a k16 step a warp reads 3 KiB of shared memory and computes 16 mma: 24 cycles of one against 32 of the other.
 //
-// Tiles in shared memory have no padding; the 16-byte chunks of a line are permuted so that the eight rows of an ldmatrix, and the eight lanes
-// that cp.async stores together, fall into different banks:
-//   along the depth     rows of 32 depth are 64 bytes, two to a line of 128:  chunk position (row % 2 * 4 + chunk) ^ (line % 8)
-//   along rows/columns  depth is a line of 256 bytes:                         chunk ^ (depth % 8); ldmatrix transposes
+// Tiles in shared memory have no padding; the 16-byte chunks of a line are permuted (place, below) so that the eight rows of an ldmatrix, and the
+// eight lanes that cp.async stores together, fall into different banks:
+//   along the depth     a row of 32 depth is half a line of 128 bytes
+//   along rows/columns  128 of them are a line of 256 bytes for each depth; ldmatrix transposes
 // The bias's gradient is one more column of the product, dy^T 1: an mma whose B is all ones. Every warp of a row of warps reads the same A, so
 // each computes a quarter of it, from a fragment that it reads once more: cheaper than to choose among registers.
 #include "gelu.cuh"
@@ -37,6 +37,9 @@ static_assert(2 * kOutputBytes <= kGemmSharedBytes, "the epilogue of the GELU st
 
 constexpr int kNever = 0x7fffffff;
 
+// The byte of a 16-byte chunk of a line.
+template <int LineBytes> __device__ __forceinline__ int place(int line, int chunk) { return line * LineBytes + (chunk ^ line % 8) * 16; }
+
 // A thread's share of loading an operand: two chunks of 16 bytes of each tile.
 template <bool AlongDepth> struct TileLoader {
     const bf16* from;        // the first chunk
@@ -47,14 +50,14 @@ template <bool AlongDepth> struct TileLoader {
     __device__ __forceinline__ TileLoader(const bf16* matrix, int extent, int pitch, int first, int depth, int depth_end) {
         const int t = threadIdx.x;
         if constexpr (AlongDepth) {
-            const int row = t / 4, chunk = t % 4, line = row / 2;
+            const int row = t / 4, chunk = t % 4;
             from = matrix + (size_t)(first + row) * pitch + depth + chunk * 8;
             second = (size_t)(kTile / 2) * pitch;
             next = kTileDepth;
             left = depth_end - depth - chunk * 8;
             bound[0] = first + row < extent ? 0 : kNever;
             bound[1] = first + row + kTile / 2 < extent ? 0 : kNever;
-            to = line * 128 + ((row % 2 * 4 + chunk) ^ line % 8) * 16;
+            to = place<128>(row / 2, row % 2 * 4 + chunk);
         } else {
             const int row = t / 16, chunk = t % 16;
             from = matrix + (size_t)(depth + row) * pitch + first + chunk * 8;
@@ -64,7 +67,7 @@ template <bool AlongDepth> struct TileLoader {
             const bool inside = first + chunk * 8 < extent;
             bound[0] = inside ? 0 : kNever;
             bound[1] = inside ? kTileDepth / 2 : kNever;
-            to = row * 256 + (chunk ^ row % 8) * 16;
+            to = place<256>(row, chunk);
         }
     }
     __device__ __forceinline__ void load(shared_addr tile) {
@@ -84,11 +87,10 @@ template <bool AlongDepth, bool IsA> struct FragmentReader {
         // Which of the four 8 x 8 matrices is further along the rows, and which along the depth, differs between A and B.
         const int lane = threadIdx.x % 32, low = lane / 8 % 2, high = lane / 16, along_rows = IsA ? low : high, along_depth = IsA ? high : low;
         if constexpr (AlongDepth) {
-            const int row = first + along_rows * 8 + lane % 8, line = row / 2;
-            base = line * 128 + ((row % 2 * 4 + along_depth) ^ line % 8) * 16;
+            const int row = first + along_rows * 8 + lane % 8;
+            base = place<128>(row / 2, row % 2 * 4 + along_depth);
         } else {
-            const int depth = along_depth * 8 + lane % 8, chunk = first / 8 + along_rows;
-            base = depth * 256 + (chunk ^ depth % 8) * 16;
+            base = place<256>(along_depth * 8 + lane % 8, first / 8 + along_rows);
         }
     }
     __device__ __forceinline__ void read(uint32_t (&r)[4], shared_addr tile, int fragment, int step) const {
@@ -151,7 +153,7 @@ __device__ __forceinline__ void multiply(Sums& sums, const bf16* a, const bf16* 
     __syncthreads();
 }
 
-// A tile of a bf16 matrix in shared memory: lines of 256 bytes, chunk ^ (row % 8). A thread's 4 bytes of a fragment, and its 8 chunks on the
+// A tile of a bf16 matrix in shared memory: lines of 256 bytes, permuted likewise. A thread's 4 bytes of a fragment, and its 8 chunks on the
 // way to or from device memory, a line to 16 threads.
 struct OutputTile {
     shared_addr at;
@@ -161,12 +163,12 @@ struct OutputTile {
         : at(shared_address(dynamic_shared()) + index * kOutputBytes), rows(rows), columns(columns),
           row(unit.tile_row * kTile + (int)threadIdx.x / 16), column(unit.tile_column * kTile + (int)threadIdx.x % 16 * 8) {}
     __device__ __forceinline__ shared_addr pair(int m, int n, int half) const {
-        const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4;
-        return at + (warp / 4 * 64 + m * 16 + half * 8 + g) * 256 + ((warp % 4 * 4 + n) ^ g) * 16 + lane % 4 * 4;
+        const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        return at + place<256>(warp / 4 * 64 + m * 16 + half * 8 + lane / 4, warp % 4 * 4 + n) + lane % 4 * 4;
     }
     template <class F> __device__ __forceinline__ void for_each_chunk(F&& f) const {
-        const int line = threadIdx.x / 16, chunk = threadIdx.x % 16, row = opaque(this->row);
-        const shared_addr first = at + line * 256 + (chunk ^ line % 8) * 16;
+        const int row = opaque(this->row);
+        const shared_addr first = at + place<256>(threadIdx.x / 16, threadIdx.x % 16);
 #pragma unroll
         for (int i = 0; i < kTile / 16; i++) f(first + i * 16 * 256, (size_t)(row + i * 16) * columns + column, row + i * 16 < rows && column < columns);
     }

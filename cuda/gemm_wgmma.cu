@@ -303,7 +303,8 @@ __device__ __forceinline__ void gemm(const CUtensorMap* a, const CUtensorMap* b,
     fence_proxy_async();
     __syncthreads();
 
-    const int group = threadIdx.x / kConsumerThreads;
+    // Through a shuffle, so that the compiler knows that a warp agrees and computes addresses once for it.
+    const int group = __shfl_sync(kFullWarp, (int)threadIdx.x / kConsumerThreads, 0);
     if (group == 0) {
         give_registers<40>();
         if (threadIdx.x == 0) produce<AAlongDepth, BAlongDepth, W, E>(a, b, barriers, problem);
