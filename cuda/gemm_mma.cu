@@ -280,7 +280,7 @@ GEMM_KERNEL(gemm_backward_input_dgelu_mma)(bf16* dx, const bf16* dy, const bf16*
 GEMM_KERNEL(gemm_backward_weight_mma)(float* dweight, float* dbias, float* partial, const bf16* dy, const bf16* x, int rows, int N, int K, int splits,
                                       int accumulate) {
     const GemmUnit unit = gemm_unit(blockIdx.x, ceil_div(N, kTile), ceil_div(K, kTile), ceil_div(rows, kTileDepth), splits);
-    const WeightGradient to = weight_gradient(dweight, dbias, partial, N, K, unit.split, splits, accumulate != 0);
+    const WeightGradient to = of_split({dweight, dbias, K, accumulate != 0}, partial, N, unit.split, splits);
     Sums sums;
     if (dbias != nullptr && unit.tile_column == 0) {
         multiply<false, false, true>(sums, dy, x, N, K, rows, unit);

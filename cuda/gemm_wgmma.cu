@@ -78,7 +78,8 @@ struct Problem {
 };
 
 // A tile of an operand: Extent rows (or columns) and 64 depth.
-template <bool AlongDepth, int Extent> __device__ __forceinline__ void load_tile(unsigned char* to, const CUtensorMap* map, uint64_t* full, int first, int depth) {
+template <bool AlongDepth, int Extent>
+__device__ __forceinline__ void load_tile(unsigned char* to, const CUtensorMap* map, uint64_t* full, int first, int depth) {
     if constexpr (AlongDepth) tma_load(to, map, full, depth, first);
     else
 #pragma unroll
@@ -250,24 +251,18 @@ __device__ __forceinline__ void consume_rounded(const Output& output, const Barr
     if (slabs.leads()) tma_store_wait_read<0>();
 }
 
-struct Gradients {
-    float *weight, *bias, *partial;          // gemm.cuh; bias or null
-    bool accumulate;
-};
-
 template <int W>
-__device__ __forceinline__ void consume_sums(const Gradients& gradients, const Barriers& barriers, const Problem& problem, int consumer) {
+__device__ __forceinline__ void consume_sums(const WeightGradient& total, float* partial, const Barriers& barriers, const Problem& problem, int consumer) {
     constexpr Epilogue E = Epilogue::sums;
     RingPosition<Layout<W, E>::kStages> at;
     const int t = threadIdx.x % kConsumerThreads;
     Sums<W> sums;
     for (int i = blockIdx.x; i < problem.units<W>(); i += gridDim.x) {
         const GemmUnit unit = problem.unit<W>(i);
-        const WeightGradient to = weight_gradient(gradients.weight, gradients.bias, gradients.partial, problem.rows, problem.columns, unit.split, problem.splits,
-                                                  gradients.accumulate);
+        const WeightGradient to = of_split(total, partial, problem.rows, unit.split, problem.splits);
         const int row = unit.tile_row * kTileRows + consumer * 64 + t / 32 * 16 + t % 32 / 4, column = unit.tile_column * W + t % 4 * 2;
         const int tiles = unit.end - unit.first;
-        if (gradients.bias != nullptr && unit.tile_column == 0) {
+        if (total.bias != nullptr && unit.tile_column == 0) {
             multiply<false, false, W, E, true>(sums, at, barriers, consumer, tiles, [] {});
             if (t % 4 == 0) {
                 if (row < problem.rows) store_bias_sum(to, row, sums.bias[0]);
@@ -348,9 +343,9 @@ __device__ __forceinline__ void gemm_rounded(const CUtensorMap* a, const CUtenso
     GEMM_KERNEL(gemm_backward_weight_wgmma_##W)(float* dweight, float* dbias, float* partial, MAP dy, MAP x, int rows, int N, int K, int splits,      \
                                                 int accumulate) {                                                                                     \
         const Problem problem{N, K, rows, splits};                                                                                                     \
-        const Gradients gradients{dweight, dbias, partial, accumulate != 0};                                                                           \
+        const WeightGradient total{dweight, dbias, K, accumulate != 0};                                                                                \
         gemm<false, false, W, Epilogue::sums>(&dy, &x, problem, [&](const Barriers& barriers, int consumer) {                                          \
-            consume_sums<W>(gradients, barriers, problem, consumer);                                                                                   \
+            consume_sums<W>(total, partial, barriers, problem, consumer);                                                                              \
         });                                                                                                                                            \
     }
 GEMM_KERNELS(128)

@@ -27,10 +27,11 @@ struct WeightGradient {
     int columns;
     bool accumulate;
 };
-__device__ __forceinline__ WeightGradient weight_gradient(float* weight, float* bias, float* partial, int rows, int columns, int split, int splits, bool accumulate) {
-    if (splits == 1) return {weight, bias, columns, accumulate};
-    float* own = partial + split * ((size_t)rows * columns + rows);
-    return {own, bias ? own + (size_t)rows * columns : nullptr, columns, false};
+__device__ __forceinline__ WeightGradient of_split(const WeightGradient& total, float* partial, int rows, int split, int splits) {
+    if (splits == 1) return total;
+    const size_t weights = (size_t)rows * total.columns;
+    float* own = partial + split * (weights + rows);
+    return {own, total.bias != nullptr ? own + weights : nullptr, total.columns, false};
 }
 
 // Of one row: pairs of columns, the first at `column`, eight columns apart. The four lanes that share a row of a fragment cover a sector of 32

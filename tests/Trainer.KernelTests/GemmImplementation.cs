@@ -34,7 +34,9 @@ internal abstract class GemmImplementation
         LayerShape shape, DeviceBuffer dWeight, DeviceBuffer? dBias, DeviceBuffer? partial, DeviceBuffer dy, DeviceBuffer x, int splits, bool accumulate);
 
     public static KernelCall ReduceSplits(LayerShape shape, DeviceBuffer dWeight, DeviceBuffer? dBias, DeviceBuffer partial, int splits, bool accumulate) =>
-        new(GemmKernels.ReduceSplits(shape.N, shape.K, splits, dBias != null, accumulate), dWeight, dBias, partial, shape.N, shape.K, splits, accumulate ? 1 : 0);
+        new(
+            GemmKernels.ReduceSplits(shape.N, shape.K, splits, dBias != null, accumulate),
+            dWeight, dBias, partial, shape.N, shape.K, splits, accumulate ? 1 : 0);
 }
 
 internal sealed class GemmMma : GemmImplementation
@@ -63,7 +65,8 @@ internal sealed class GemmMma : GemmImplementation
         LayerShape shape, DeviceBuffer dWeight, DeviceBuffer? dBias, DeviceBuffer? partial, DeviceBuffer dy, DeviceBuffer x, int splits, bool accumulate)
     {
         var (r, n, k) = shape;
-        return new(GemmMmaKernels.BackwardWeight(r, n, k, splits, dBias != null, accumulate), dWeight, dBias, partial, dy, x, r, n, k, splits, accumulate ? 1 : 0);
+        var launch = GemmMmaKernels.BackwardWeight(r, n, k, splits, dBias != null, accumulate);
+        return new(launch, dWeight, dBias, partial, dy, x, r, n, k, splits, accumulate ? 1 : 0);
     }
 }
 
@@ -80,29 +83,30 @@ internal sealed class GemmWgmma(int width) : GemmImplementation
     public override KernelCall Forward(LayerShape shape, DeviceBuffer y, DeviceBuffer? pre, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer? bias)
     {
         var (r, n, k) = shape;
-        TensorMap yMap = Map(y, n, r, GemmWgmmaKernels.SquareBox), xMap = Map(x, k, r, GemmWgmmaKernels.RowBox), wMap = Map(weight, k, n, GemmWgmmaKernels.ColumnBox(width));
+        TensorMap result = Square(y, n, r), a = Map(x, k, r, GemmWgmmaKernels.RowBox), b = Map(weight, k, n, GemmWgmmaKernels.ColumnBox(width));
         return pre == null
-            ? new(GemmWgmmaKernels.Forward(r, n, k, width, Multiprocessors, bias != null), yMap, xMap, wMap, bias, r, n, k)
-            : new(GemmWgmmaKernels.ForwardGelu(r, n, k, width, Multiprocessors, bias != null), yMap, Map(pre, n, r, GemmWgmmaKernels.SquareBox), xMap, wMap, bias, r, n, k);
+            ? new(GemmWgmmaKernels.Forward(r, n, k, width, Multiprocessors, bias != null), result, a, b, bias, r, n, k)
+            : new(GemmWgmmaKernels.ForwardGelu(r, n, k, width, Multiprocessors, bias != null), result, Square(pre, n, r), a, b, bias, r, n, k);
     }
 
     public override KernelCall BackwardInput(LayerShape shape, DeviceBuffer dx, DeviceBuffer dy, DeviceBuffer weight, DeviceBuffer? pre)
     {
         var (r, n, k) = shape;
-        TensorMap dxMap = Map(dx, k, r, GemmWgmmaKernels.SquareBox), dyMap = Map(dy, n, r, GemmWgmmaKernels.RowBox), wMap = Map(weight, k, n, GemmWgmmaKernels.SquareBox);
+        TensorMap result = Square(dx, k, r), a = Map(dy, n, r, GemmWgmmaKernels.RowBox), b = Square(weight, k, n);
         return pre == null
-            ? new(GemmWgmmaKernels.BackwardInput(r, n, k, width, Multiprocessors), dxMap, dyMap, wMap, r, n, k)
-            : new(GemmWgmmaKernels.BackwardInputDGelu(r, n, k, width, Multiprocessors), dxMap, dyMap, wMap, Map(pre, k, r, GemmWgmmaKernels.SquareBox), r, n, k);
+            ? new(GemmWgmmaKernels.BackwardInput(r, n, k, width, Multiprocessors), result, a, b, r, n, k)
+            : new(GemmWgmmaKernels.BackwardInputDGelu(r, n, k, width, Multiprocessors), result, a, b, Square(pre, k, r), r, n, k);
     }
 
     public override KernelCall BackwardWeight(
         LayerShape shape, DeviceBuffer dWeight, DeviceBuffer? dBias, DeviceBuffer? partial, DeviceBuffer dy, DeviceBuffer x, int splits, bool accumulate)
     {
         var (r, n, k) = shape;
-        return new(
-            GemmWgmmaKernels.BackwardWeight(r, n, k, new(width, splits), Multiprocessors, dBias != null, accumulate), dWeight, dBias, partial,
-            Map(dy, n, r, GemmWgmmaKernels.SquareBox), Map(x, k, r, GemmWgmmaKernels.SquareBox), r, n, k, splits, accumulate ? 1 : 0);
+        var launch = GemmWgmmaKernels.BackwardWeight(r, n, k, new(width, splits), Multiprocessors, dBias != null, accumulate);
+        return new(launch, dWeight, dBias, partial, Square(dy, n, r), Square(x, k, r), r, n, k, splits, accumulate ? 1 : 0);
     }
+
+    private static TensorMap Square(DeviceBuffer matrix, int columns, int rows) => Map(matrix, columns, rows, GemmWgmmaKernels.SquareBox);
 
     private static TensorMap Map(DeviceBuffer matrix, int columns, int rows, TileBox box) => new(matrix, columns, rows, box.Columns, box.Rows);
 }

@@ -49,7 +49,9 @@ internal sealed class GemmPlanTests
         Assert.That(() => GemmWgmmaKernels.BackwardInput(1, 8, 12, 128, H100), Throws.TypeOf<ArgumentOutOfRangeException>());
         Assert.That(() => GemmWgmmaKernels.BackwardInput(1, 8, 8, 64, H100), Throws.TypeOf<ArgumentOutOfRangeException>());
         Assert.That(() => GemmMmaKernels.BackwardWeight(64, 8, 8, 3, bias: false, accumulate: false), Throws.TypeOf<ArgumentOutOfRangeException>());
-        Assert.That(() => GemmWgmmaKernels.BackwardWeight(64, 8, 8, new(128, 2), H100, bias: false, accumulate: false), Throws.TypeOf<ArgumentOutOfRangeException>());
+        GemmPlan twoSplits = new(128, 2);
+        Assert.That(
+            () => GemmWgmmaKernels.BackwardWeight(64, 8, 8, twoSplits, H100, bias: false, accumulate: false), Throws.TypeOf<ArgumentOutOfRangeException>());
     }
 
     private static int Tiles(int extent, int tile) => (extent + tile - 1) / tile;

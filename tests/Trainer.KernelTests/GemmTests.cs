@@ -51,7 +51,8 @@ internal sealed class GemmTests(string name)
         CheckBackwardInput(new(40, 72, 136), gelu, magnitude);
 
     [Test]
-    public void Backward_weight([ValueSource(nameof(Shapes))] LayerShape shape) => CheckBackwardWeight(shape, bias: true, splits: 1, accumulate: true, magnitude: 1);
+    public void Backward_weight([ValueSource(nameof(Shapes))] LayerShape shape) =>
+        CheckBackwardWeight(shape, bias: true, splits: 1, accumulate: true, magnitude: 1);
 
     // 200 rows are seven tiles of 32 or four of 64.
     [Test]
@@ -73,12 +74,13 @@ internal sealed class GemmTests(string name)
         var (r, n, k) = shape;
         DeviceBuffer x = run.Bf16("x", new float[r * k]), weight = run.Bf16("weight", new float[n * k]), bias = run.Bf16("bias", new float[n]);
         DeviceBuffer y = run.Output("y", BufferType.Bf16, r * n), pre = run.Bf16("pre", new float[r * k]), dx = run.Output("dx", BufferType.Bf16, r * k);
-        DeviceBuffer dy = run.Bf16("dy", new float[r * n]), afterwards = run.Output("pre of y", BufferType.Bf16, r * n);
+        DeviceBuffer dy = run.Bf16("dy", new float[r * n]), beforeGelu = run.Output("pre of y", BufferType.Bf16, r * n);
         DeviceBuffer dWeight = run.Float("dweight", new float[n * k], changing: true), dBias = run.Float("dbias", new float[n], changing: true);
         var partial = splits > 1 ? run.Output("partial", BufferType.Float, GemmKernels.PartialCount(n, k, splits)) : null;
         KernelCall[] calls =
         [
-            _gemm.Forward(shape, y, null, x, weight, bias), _gemm.Forward(shape, y, null, x, weight, null), _gemm.Forward(shape, y, afterwards, x, weight, bias),
+            _gemm.Forward(shape, y, null, x, weight, bias), _gemm.Forward(shape, y, null, x, weight, null),
+            _gemm.Forward(shape, y, beforeGelu, x, weight, bias),
             _gemm.BackwardInput(shape, dx, dy, weight, null), _gemm.BackwardInput(shape, dx, dy, weight, pre),
             _gemm.BackwardWeight(shape, dWeight, dBias, partial, dy, x, splits, accumulate: true),
             _gemm.BackwardWeight(shape, dWeight, dBias, partial, dy, x, splits, accumulate: false),
@@ -149,7 +151,8 @@ internal sealed class GemmTests(string name)
     private void CheckBackwardWeight(LayerShape shape, bool bias, int splits, bool accumulate, double magnitude)
     {
         var (r, n, k) = shape;
-        float[] dy = Values(r * n, 7, magnitude), x = Values(r * k, 8, magnitude), old = Floats(n * k, 9, magnitude * magnitude), oldBias = Floats(n, 10, magnitude);
+        float[] dy = Values(r * n, 7, magnitude), x = Values(r * k, 8, magnitude);
+        float[] old = Floats(n * k, 9, magnitude * magnitude), oldBias = Floats(n, 10, magnitude);
         double[] expected = accumulate ? old.Doubles() : new double[n * k], expectedBias = accumulate ? oldBias.Doubles() : new double[n];
         double[] terms = accumulate ? old.Magnitudes() : new double[n * k], biasTerms = accumulate ? oldBias.Magnitudes() : new double[n];
         ReferenceOperations.LinearBackwardWeight(expected, expectedBias, dy.Doubles(), x.Doubles(), r, n, k);

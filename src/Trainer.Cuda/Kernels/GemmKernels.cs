@@ -20,7 +20,8 @@ internal static class GemmKernels
     public static KernelLaunch ReduceSplits(int n, int k, int splits, bool bias, bool accumulate)
     {
         long sums = Sums(n, k, bias);
-        return new("gemm_reduce_splits", new(Blocks(sums / 4, ReduceThreads)), new(ReduceThreads), 0, 4 * (splits + (accumulate ? 2 : 1)) * sums, splits * sums);
+        long bytes = 4 * (splits + (accumulate ? 2 : 1)) * sums;
+        return new("gemm_reduce_splits", new(Blocks(sums / 4, ReduceThreads)), new(ReduceThreads), 0, bytes, splits * sums);
     }
 
     /// <summary>The floats of scratch memory that a backward-weight product in several splits needs.</summary>

@@ -41,9 +41,12 @@ internal static class GemmMmaKernels
     }
 
     /// <summary>The splits of <see cref="BackwardWeight"/> that are expected to take the least time.</summary>
-    public static int Splits(int rows, int n, int k, int multiprocessors) =>
-        GemmKernels.Divide(
-            (long)Blocks(n, Tile) * Blocks(k, Tile), Blocks(rows, TileDepth), multiprocessors * BlocksPerMultiprocessor, TileFlops, (long)n * k, GemmKernels.MaxSplits).Splits;
+    public static int Splits(int rows, int n, int k, int multiprocessors)
+    {
+        long tiles = (long)Blocks(n, Tile) * Blocks(k, Tile);
+        int units = multiprocessors * BlocksPerMultiprocessor;
+        return GemmKernels.Divide(tiles, Blocks(rows, TileDepth), units, TileFlops, (long)n * k, GemmKernels.MaxSplits).Splits;
+    }
 
     // `rows` x `n`, and so on, is the layer; `height` x `width` the result, `depth` the sum. `bytes` is what is not an operand.
     private static KernelLaunch Product(string kernel, int rows, int n, int k, int height, int width, int depth, long bytes)

@@ -67,7 +67,10 @@ internal static class GemmWgmmaKernels
         return launch with { Flops = launch.Flops + biasFlops };
     }
 
-    /// <summary>The width of tiles with which a product of <paramref name="height"/> x <paramref name="width"/>, summed over a depth, is expected to take the least time.</summary>
+    /// <summary>
+    /// The width of tiles with which a product of <paramref name="height"/> x <paramref name="width"/>, summed over <paramref name="depth"/>, is
+    /// expected to take the least time.
+    /// </summary>
     public static int Width(int height, int width, int depth, int multiprocessors) => Plan(height, width, depth, multiprocessors, maxSplits: 1).Width;
 
     /// <summary>The same with the splits, for <see cref="BackwardWeight"/>.</summary>
@@ -82,8 +85,8 @@ internal static class GemmWgmmaKernels
             // The rows that a tile of the depth brings from L2, which without multicast is the narrower pass: 128 + W for products worth 128 W.
             // Scaled so that the widest tile costs its FLOPs.
             double flops = Flops(256) * (TileRows + tile) / (TileRows + 256.0);
-            var (splits, cost) = GemmKernels.Divide(
-                (long)Blocks(height, TileRows) * Blocks(width, tile), Blocks(depth, TileDepth), multiprocessors, flops, (long)height * width, maxSplits);
+            long tiles = (long)Blocks(height, TileRows) * Blocks(width, tile);
+            var (splits, cost) = GemmKernels.Divide(tiles, Blocks(depth, TileDepth), multiprocessors, flops, (long)height * width, maxSplits);
             if (cost < least)
                 (best, least) = (new(tile, splits), cost);
         }
@@ -101,8 +104,9 @@ internal static class GemmWgmmaKernels
         if (!Widths.Contains(plan.Width))
             throw new ArgumentOutOfRangeException(nameof(plan), plan.Width, "must be the width of a kernel's tiles");
         long tiles = (long)Blocks(height, TileRows) * Blocks(width, plan.Width), operands = 2 * (((long)height * depth) + ((long)width * depth));
-        return new($"{kernel}_{plan.Width}", new((int)Math.Min(tiles * plan.Splits, multiprocessors)), new(Threads), SharedBytes(plan.Width, epilogue), operands + bytes,
-            tiles * Blocks(depth, TileDepth) * Flops(plan.Width));
+        int blocks = (int)Math.Min(tiles * plan.Splits, multiprocessors);
+        long flops = tiles * Blocks(depth, TileDepth) * Flops(plan.Width);
+        return new($"{kernel}_{plan.Width}", new(blocks), new(Threads), SharedBytes(plan.Width, epilogue), operands + bytes, flops);
     }
 
     // Layout in cuda/gemm_wgmma.cu.
