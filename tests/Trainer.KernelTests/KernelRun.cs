@@ -62,6 +62,10 @@ internal sealed class KernelRun : IDisposable
 
     public DeviceBuffer Int(string name, int[] values, bool changing = false) => Add(new(name, values), changing);
 
+    /// <summary>Structures of the kernels' own layout.</summary>
+    public DeviceBuffer Structs<T>(string name, ReadOnlySpan<T> values, bool changing = false)
+        where T : unmanaged => Add(new(name, MemoryMarshal.Cast<T, int>(values).ToArray()), changing);
+
     /// <summary>Runs a kernel; an error of the simulator fails the test.</summary>
     public void Launch(KernelLaunch launch, params ReadOnlySpan<KernelArgument> arguments) => Launch(launch, arguments, trace: false);
 
