@@ -17,19 +17,19 @@ internal sealed class RegularizerTests
         PeakRate = 0.1, Multiplier = 1, DecayMultiplier = 1, TargetMultiplier = 1, RateMultiplier = 1, Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8,
     };
 
-    private static readonly RegularizerOptions[] Rules =
+    private static readonly (string Name, RegularizerOptions Rule)[] Rules =
     [
-        new() { Kind = RegularizerKind.None },
-        new() { Kind = RegularizerKind.Decay, WeightDecay = 2 },
-        new() { Kind = RegularizerKind.Decay, WeightDecay = 2, Order = RegularizerOrder.Post, WeightDecaySchedule = Schedule.Ramp(4) },
-        new() { Kind = RegularizerKind.DecayDecoupled, WeightDecay = 0.05 },
-        new() { Kind = RegularizerKind.NormControl, NormTarget = 1.5, NormRate = 0.3 },
-        new() { Kind = RegularizerKind.NormControl, NormTarget = 0.5, NormRate = 1, NormScope = NormScope.Tensor, NormTargetSchedule = Schedule.Ramp(4) },
-        new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 0.2, Order = RegularizerOrder.Pre, NormRateSchedule = Schedule.Ramp(3) },
-        new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 0.2, Order = RegularizerOrder.Pre, NormScope = NormScope.Tensor },
+        ("none", new() { Kind = RegularizerKind.None }),
+        ("decay first", new() { Kind = RegularizerKind.Decay, WeightDecay = 2 }),
+        ("decay last, ramped", new() { Kind = RegularizerKind.Decay, WeightDecay = 2, Order = RegularizerOrder.Post, WeightDecaySchedule = Schedule.Ramp(4) }),
+        ("decoupled decay", new() { Kind = RegularizerKind.DecayDecoupled, WeightDecay = 0.05 }),
+        ("norm control", new() { Kind = RegularizerKind.NormControl, NormTarget = 1.5, NormRate = 0.3 }),
+        ("norm control of tensors, ramped", new() { Kind = RegularizerKind.NormControl, NormTarget = 0.5, NormRate = 1, NormScope = NormScope.Tensor, NormTargetSchedule = Schedule.Ramp(4) }),
+        ("norm control before the step, ramped rate", new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 0.2, Order = RegularizerOrder.Pre, NormRateSchedule = Schedule.Ramp(3) }),
+        ("norm control of tensors before the step", new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 0.2, Order = RegularizerOrder.Pre, NormScope = NormScope.Tensor }),
     ];
 
-    [TestCaseSource(nameof(Rules))]
+    [TestCaseSource(nameof(NamedRules))]
     public void A_step_is_the_step_of_the_cpu_trainer(RegularizerOptions rule)
     {
         var layout = new ParameterLayout(new ModelConfig(Layers: 2, Heads: 1, Channels: 16, SequenceLength: 8, Vocabulary: 20));
@@ -186,6 +186,8 @@ internal sealed class RegularizerTests
         Assert.That(pipeline.Master.Unchanged && pipeline.Copy.Unchanged);
         Assert.That((pipeline.Units[0].Pending, pipeline.Units[0].Norm), Is.EqualTo((0.9, 4.0)));
     });
+
+    private static IEnumerable<TestCaseData> NamedRules() => Rules.Select(entry => new TestCaseData(entry.Rule).SetArgDisplayNames(entry.Name));
 
     private static StepPipeline Pipeline(KernelRun run, RegularizedUnit unit, float[] weights) => new(run, [new(0, 8)], [0], Padded(weights), [unit]);
 
