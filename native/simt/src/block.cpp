@@ -1,6 +1,7 @@
 // block.cpp - fibers, their order, and the launch of a grid.
 #include "core.h"
 #include "race.h"
+#include "sanitizer.h"
 #include <cstdarg>
 #include <cstdio>
 #include <map>
@@ -19,12 +20,9 @@ Fiber* current = nullptr;
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
-constexpr size_t stack_bytes = 512 << 10;   // red zones around every array
 const void* main_stack;
 size_t main_stack_bytes;
 void* fake_stack;
-#else
-constexpr size_t stack_bytes = 128 << 10;
 #endif
 
 // Saves the registers that a function must preserve on the old stack and restores them from the new one. The return is a jump: the
@@ -200,16 +198,20 @@ void run_block(const Launch& launch, dim3 index) {
 
 }  // namespace
 
+std::string thread_name() {
+    const Position& p = current->position;
+    char text[160];
+    snprintf(text, sizeof text, "block (%u, %u, %u), thread (%u, %u, %u): ", p.block.x, p.block.y, p.block.z, p.thread.x, p.thread.y, p.thread.z);
+    return text;
+}
+
 void fail(const char* format, ...) {
     char text[1000];
     va_list list;
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    const Position& p = current->position;
-    char where[160];
-    snprintf(where, sizeof where, "block (%u, %u, %u), thread (%u, %u, %u): ", p.block.x, p.block.y, p.block.z, p.thread.x, p.thread.y, p.thread.z);
-    block.error = std::string(where) + text;
+    if (block.error.empty()) block.error = thread_name() + text;
     leave_block();
 }
 
@@ -259,6 +261,7 @@ std::string run(const Launch& launch) {
     block.error.clear();
     block.first_serial = block.serial + 1;
     make_fibers(block.threads);
+    reports_begin();
 
     uint64_t blocks = (uint64_t)launch.grid.x * launch.grid.y * launch.grid.z;
     std::vector<uint32_t> order(blocks);
@@ -267,9 +270,10 @@ std::string run(const Launch& launch) {
         for (uint64_t i = blocks - 1; i > 0; i--) std::swap(order[i], order[random_bits() % (i + 1)]);
     for (uint32_t i : order) {
         run_block(launch, dim3(i % launch.grid.x, i / launch.grid.x % launch.grid.y, i / launch.grid.x / launch.grid.y));
-        if (!block.error.empty()) return block.error;
+        if (!block.error.empty()) break;
     }
-    return "";
+    reports_end();
+    return block.error;
 }
 
 }  // namespace simt
