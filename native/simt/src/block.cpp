@@ -20,8 +20,9 @@ Fiber* current = nullptr;
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
-const void* main_stack;
+const void* main_stack;                     // that of the caller, which the first fiber of a block learns
 size_t main_stack_bytes;
+bool entering = false;
 void* fake_stack;
 #endif
 
@@ -125,7 +126,8 @@ void release_barrier() {
 
 void fiber_entry() {
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+    __sanitizer_finish_switch_fiber(nullptr, entering ? &main_stack : nullptr, entering ? &main_stack_bytes : nullptr);
+    entering = false;
 #endif
     block.body(block.body_argument);
     Fiber* self = current;
@@ -185,12 +187,9 @@ void run_block(const Launch& launch, dim3 index) {
                             : block.order.kind == OrderKind::random ? random_bits() % block.threads : 0];
     simt_position = &current->position;
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(&fake_stack, current->stack, stack_bytes);
-    simt_switch(&block.main_stack_pointer, current->stack_pointer);
-    __sanitizer_finish_switch_fiber(fake_stack, &main_stack, &main_stack_bytes);
-#else
-    simt_switch(&block.main_stack_pointer, current->stack_pointer);
+    entering = true;
 #endif
+    switch_stack(&block.main_stack_pointer, current->stack_pointer, current->stack, stack_bytes);
     if (block.error.empty()) hopper_end();
     if (block.error.empty()) trace_end_of_block();
     current = nullptr;

@@ -52,7 +52,7 @@ void* allocate(size_t bytes, const char* name) {
     auto* buffer = new Buffer{.name = name, .data = start + band_bytes, .bytes = bytes, .first_page = first, .pages = pages, .loaded = {}, .stored = {}};
     memset(start, band_pattern, pages * page_bytes);
     memset(buffer->data, 0, bytes);
-    ASAN_POISON_MEMORY_REGION(start, pages * page_bytes);
+    ASAN_POISON_MEMORY_REGION(start - page_bytes, (pages + 2) * page_bytes);   // the guard pages too
     ASAN_UNPOISON_MEMORY_REGION(buffer->data, bytes);
     size_t cell_bytes = (bytes + 3) / 4 * sizeof(Cell);
     if (cell_bytes) {                        // untouched pages cost nothing; a cell of zeros belongs to no block

@@ -15,6 +15,7 @@ pid_t running_thread = 0;                 // of the operating system, while it i
 std::string outside_kernels;              // a report about the simulator itself
 struct sigaction previous_segv, previous_bus;
 void* fault_address;
+const char* fault_verb;
 
 // Of the report's first stack trace, the innermost frame: "selftest_null /path/selftest.cu:92".
 std::string innermost_frame(const char* report) {
@@ -35,7 +36,7 @@ void on_report(const char* report) {
     }
 }
 
-[[noreturn]] void fail_at_fault() { fail("%s", misplaced(fault_address, 1, "accesses").c_str()); }
+[[noreturn]] void fail_at_fault() { fail("%s", misplaced(fault_address, 1, fault_verb).c_str()); }
 
 void on_fault(int signal, siginfo_t* info, void* context) {
     if (syscall(SYS_gettid) != running_thread || !current) {   // not a kernel's: the host's runtime may expect it
@@ -49,6 +50,8 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     fault_address = info->si_addr;
     ASAN_UNPOISON_MEMORY_REGION(current->stack, stack_bytes);
     auto& registers = ((ucontext_t*)context)->uc_mcontext.gregs;
+    constexpr greg_t write_fault = 2;   // in the error code of x86's page fault; how many bytes there would have been is not known
+    fault_verb = registers[REG_ERR] & write_fault ? "writes" : "reads";
     registers[REG_RSP] = (greg_t)(current->stack + stack_bytes) - 8;   // as after a call
     registers[REG_RIP] = (greg_t)&fail_at_fault;
 }
