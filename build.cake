@@ -1,3 +1,6 @@
+#load "build/processes.cake"
+#load "build/kernels.cake"
+
 using System.Runtime.InteropServices;
 
 var target = Argument("target", "Test");
@@ -10,13 +13,6 @@ var results = MakeAbsolute(Directory("./artifacts/test-results"));
 var native = MakeAbsolute(Directory("./artifacts/native"));
 bool testing = false;
 int passed = 0, failed = 0, skipped = 0;
-
-void Run(string program, string arguments)
-{
-    int exit = StartProcess(program, arguments);
-    if (exit != 0)
-        throw new CakeException($"{program} {arguments} ended with {exit}.");
-}
 
 Setup(context => testing = context.TasksToExecute.Any(task => task.Name == "Test"));
 
