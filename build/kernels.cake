@@ -160,7 +160,7 @@ string ResourceTable(IEnumerable<PtxasRun> assemblies, string ptxasVersion)
     var text = new StringBuilder("# Registers and shared memory of the kernels\n\n");
     text.Append($"As {ptxasVersion} assembles them. Threads of a block and blocks of a multiprocessor are those of the launch bounds, shared memory is the\n");
     text.Append("static part in bytes, and below each architecture are the registers of a thread.\n");
-    foreach (var file in assemblies.GroupBy(assembly => assembly.Ptx.FullPath))
+    foreach (var file in assemblies.GroupBy(assembly => assembly.Ptx.FullPath).OrderBy(file => file.Key))
     {
         var bounds = LaunchBounds(System.IO.File.ReadAllText(file.Key));
         var columns = file.Select(assembly => (assembly.Architecture, Kernels: ResourcesOf(assembly).ToDictionary(kernel => kernel.Kernel))).ToList();
@@ -197,10 +197,10 @@ Task("Kernels")
     Information($"nvcc: {clock.Elapsed.TotalSeconds:F1} s ({nvcc})");
 
     var assemblies = Assemble(ptxas, GetFiles("./artifacts/ptx/*.ptx"));
-    var complaints = assemblies.SelectMany(Complaints).ToList();
-    if (complaints.Count > 0)
-        throw new CakeException("Kernels must not spill, use local memory, or draw remarks of ptxas:\n" + string.Join("\n", complaints));
     string version = Regex.Match(Capture(ptxas, ["--version"]).Output, @"V([\d.]+)").Groups[1].Value;
     System.IO.File.WriteAllText("./artifacts/ptx/resources.md", ResourceTable(assemblies, $"ptxas {version}"));
     Information("Registers and shared memory of each kernel: artifacts/ptx/resources.md");
+    var complaints = assemblies.SelectMany(Complaints).ToList();
+    if (complaints.Count > 0)
+        throw new CakeException("Kernels must not spill, use local memory, or draw remarks of ptxas:\n" + string.Join("\n", complaints));
 });
