@@ -34,7 +34,7 @@ string NvccOrReason()
 
     if (Context.Tools.Resolve("g++") == null)
     {
-        Warning($"g++, which nvcc needs, was not found. {advice}");
+        Warning("g++, which nvcc needs, was not found: the program will have no CUDA backend. Install it and run this again.");
         return null;
     }
 
