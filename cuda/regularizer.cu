@@ -57,7 +57,7 @@ __device__ __forceinline__ double norm_factor(Unit& unit, const StepInput& in, d
 extern "C" __global__ void __launch_bounds__(kThreads) before_step(StepScalars* scalars, TensorFactors* factors, Unit* units, int unit_count, const StepInput* input,
                                                                    const TensorSpan* tensors, int tensor_count, const double* gradient_sums, const double* loss) {
     __shared__ double scratch[32];
-    const StepInput in = *input;
+    const StepInput& in = *input;
     double sum = 0.0;
     for (int t = threadIdx.x; t < tensor_count; t += kThreads) sum += gradient_sums[t];
     const double gradient_norm = sqrt(block_reduce<Sum>(sum, scratch, 0.0));
@@ -85,6 +85,9 @@ extern "C" __global__ void __launch_bounds__(kThreads) before_step(StepScalars* 
 
     if (threadIdx.x == 0) {
         StepScalars s;
+        // Before everything else: what is in registers during a call of pow is spilled.
+        s.first_correction = (float)(1.0 / (1.0 - pow(in.beta1, (double)in.step)));
+        s.second_correction = (float)(1.0 / (1.0 - pow(in.beta2, (double)in.step)));
         s.taken = taken;
         s.step = in.step;
         s.seed = in.seed;
@@ -92,8 +95,6 @@ extern "C" __global__ void __launch_bounds__(kThreads) before_step(StepScalars* 
         s.beta1 = (float)in.beta1;
         s.beta2 = (float)in.beta2;
         s.epsilon = (float)in.epsilon;
-        s.first_correction = (float)(1.0 / (1.0 - pow(in.beta1, (double)in.step)));
-        s.second_correction = (float)(1.0 / (1.0 - pow(in.beta2, (double)in.step)));
         // torch's first step fills the buffer with the gradient itself.
         s.momentum = in.step == 1 ? 0.f : (float)in.momentum;
         s.gain = in.step == 1 ? 1.f : (float)(1.0 - in.dampening);
