@@ -1,3 +1,9 @@
+#load "build/processes.cake"
+#load "build/tests.cake"
+#load "build/kernels.cake"
+#load "build/simulator.cake"
+#load "build/mutants.cake"
+
 using System.Runtime.InteropServices;
 
 var target = Argument("target", "Test");
@@ -7,18 +13,10 @@ var runtime = Argument("runtime", RuntimeInformation.RuntimeIdentifier);
 const string Solution = "./Trainer.sln";
 const string ConsoleProject = "./src/Trainer.Cli/Trainer.Cli.csproj";
 var results = MakeAbsolute(Directory("./artifacts/test-results"));
-var native = MakeAbsolute(Directory("./artifacts/native"));
 bool testing = false;
-int passed = 0, failed = 0, skipped = 0;
+TestOutcome outcome = new(0, 0, 0, []);
 
-void Run(string program, string arguments)
-{
-    int exit = StartProcess(program, arguments);
-    if (exit != 0)
-        throw new CakeException($"{program} {arguments} ended with {exit}.");
-}
-
-Setup(context => testing = context.TasksToExecute.Any(task => task.Name == "Test"));
+Setup(context => testing = context.TasksToExecute.Any(task => task.Name is "Test" or "TestAsan"));
 
 Task("Clean")
     .Description("Removes all build output.")
@@ -28,62 +26,12 @@ Task("Build")
     .Description("Compiles everything; warnings and style violations are errors.")
     .Does(() => DotNetBuild(Solution, new DotNetBuildSettings { Configuration = configuration }));
 
-Task("Native")
-    .Description("Compiles the kernels of cuda/ for the CPU, with the simulator that their tests run on; needs cmake and g++.")
-    .Does(() =>
-{
-    if (IsRunningOnWindows() || Context.Tools.Resolve("cmake") == null || Context.Tools.Resolve("g++") == null)
-    {
-        Warning("cmake or g++ was not found: the kernels are not compiled for the CPU, and their tests will be skipped.");
-        return;
-    }
-
-    Run("cmake", $"-S native -B {native}");
-    Run("cmake", $"--build {native} --parallel {Environment.ProcessorCount}");
-});
-
 Task("Test")
     .Description("Runs all tests and ends with their counts.")
+    .IsDependentOn("Kernels")
     .IsDependentOn("Build")
     .IsDependentOn("Native")
-    .Does(() =>
-{
-    CleanDirectory(results);
-    string failure = null;
-    try
-    {
-        DotNetTest(Solution, new DotNetTestSettings
-        {
-            Configuration = configuration,
-            NoBuild = true,
-            ResultsDirectory = results,
-            Loggers = ["trx"],
-        });
-    }
-    catch (CakeException exception)
-    {
-        failure = exception.Message;
-    }
-
-    foreach (var file in GetFiles($"{results}/**/*.trx"))
-    {
-        var document = new System.Xml.XmlDocument();
-        document.Load(file.FullPath);
-        var counters = (System.Xml.XmlElement)document.GetElementsByTagName("Counters")[0];
-        int Count(string name) => int.Parse(counters.GetAttribute(name));
-        passed += Count("passed");
-        skipped += Count("total") - Count("executed");
-        // Whatever ran and did not pass: failed, error, timeout, aborted.
-        failed += Count("executed") - Count("passed");
-    }
-
-    if (failed > 0)
-        throw new CakeException($"{failed} tests failed.");
-    if (passed == 0)
-        throw new CakeException("No test was executed.");
-    if (failure != null)
-        throw new CakeException($"The test run failed outside the tests: {failure}");
-});
+    .Does(() => RunTests(Solution, results));
 
 Task("Bench")
     .Description("Measures training steps on this machine.")
@@ -92,6 +40,7 @@ Task("Bench")
 
 Task("Publish")
     .Description("Writes one self-contained executable to artifacts/publish/<runtime>/; --runtime chooses the platform.")
+    .IsDependentOn("Kernels")
     .Does(() =>
 {
     var output = MakeAbsolute(Directory($"./artifacts/publish/{runtime}"));
@@ -123,6 +72,6 @@ catch (Exception exception)
 }
 
 if (testing)
-    Console.WriteLine($"{passed} passed, {failed} failed, {skipped} skipped");
+    Console.WriteLine($"{outcome.Passed} passed, {outcome.Failed} failed, {outcome.Skipped} skipped");
 Console.Out.Flush();
 Environment.Exit(exitCode);

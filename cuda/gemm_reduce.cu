@@ -15,13 +15,12 @@ extern "C" __global__ void __launch_bounds__(kReduceThreads) gemm_reduce_splits(
     if (at >= (dbias != nullptr ? sums : weights)) return;
     float* to = at < weights ? dweight + at : dbias + (at - weights);
     float sum[4] = {};
-    if (accumulate) unpack4(sum, load16(to));
+    if (accumulate) load_floats(sum, to);
 #pragma unroll 4
     for (int split = 0; split < splits; split++) {
         float v[4];
-        unpack4(v, load16_streaming(partial + split * sums + at));
-#pragma unroll
-        for (int i = 0; i < 4; i++) sum[i] += v[i];
+        load_floats(v, partial + split * sums + at);
+        add(sum, v);
     }
-    store16(to, pack4(sum));
+    store_floats(to, sum);
 }

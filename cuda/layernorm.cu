@@ -11,7 +11,7 @@
 //   layernorm_forward                     ceil(R / 4)           R (4 C + 8)                       8 R C
 //   residual_layernorm_forward            ceil(R / 4)           R (8 C + 8)                       9 R C
 //   layernorm_backward                    min(ceil(R / 4), 512) R (8 C + 8), partial sums 8 C each block   14 R C
-//   layernorm_backward_reduce             ceil(C / 64)          8 C (blocks + 2)                  2 C blocks
+//   layernorm_backward_reduce             ceil(C / 16)          8 C (blocks + 2)                  2 C blocks
 #include "reduce.cuh"
 #include "vector.cuh"
 
@@ -51,8 +51,7 @@ __device__ __forceinline__ void layernorm_forward_rows(bf16* sum, bf16* y, float
                 float a[8], b[8];
                 unpack8(a, v);
                 unpack8(b, load16_streaming(branch + at));
-#pragma unroll
-                for (int i = 0; i < 8; i++) a[i] += b[i];
+                add(a, b);
                 v = pack8(a);
                 store16(sum + at, v);
             }
@@ -179,39 +178,28 @@ extern "C" __global__ void __launch_bounds__(kMaxThreads) layernorm_backward(bf1
 
     if (inside) {
         float* out = partial + (size_t)blockIdx.x * 2 * C + column;
-#pragma unroll
-        for (int i = 0; i < 8; i += 4) {
-            store16(out + i, make_uint4(__float_as_uint(dw[i]), __float_as_uint(dw[i + 1]), __float_as_uint(dw[i + 2]), __float_as_uint(dw[i + 3])));
-            store16(out + C + i, make_uint4(__float_as_uint(db[i]), __float_as_uint(db[i + 1]), __float_as_uint(db[i + 2]), __float_as_uint(db[i + 3])));
-        }
+        store_floats(out, dw);
+        store_floats(out + C, db);
     }
 }
 
 // dweight (C), dbias (C) fp32: +=.   partial (blocks, 2, C)
-// A warp reads 128 columns of partial sums, four for each lane; the block's warps share the blocks out among them.
-constexpr int kReduceWarps = 16, kReduceColumns = 128;
+// A warp adds up 32 columns; the block's warps share the partial sums out among them.
+constexpr int kReduceWarps = 16;
 extern "C" __global__ void __launch_bounds__(32 * kReduceWarps) layernorm_backward_reduce(float* dweight, float* dbias, const float* partial, int blocks, int C) {
-    __shared__ float sums[kReduceWarps][kReduceColumns];
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const int column = blockIdx.x * kReduceColumns + lane * 4;   // of 2 C
-    float sum[4] = {};
+    __shared__ float sums[kReduceWarps][32];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, column = blockIdx.x * 32 + lane;   // of 2 C
+    float sum = 0.f;
     if (column < 2 * C)
-#pragma unroll 4
-        for (int block = warp; block < blocks; block += kReduceWarps) {
-            float v[4];
-            unpack4(v, load16(partial + (size_t)block * 2 * C + column));
-#pragma unroll
-            for (int i = 0; i < 4; i++) sum[i] += v[i];
-        }
-#pragma unroll
-    for (int i = 0; i < 4; i++) sums[warp][lane * 4 + i] = sum[i];
+#pragma unroll 8
+        for (int block = warp; block < blocks; block += kReduceWarps) sum += partial[(size_t)block * 2 * C + column];
+    sums[warp][lane] = sum;
     __syncthreads();
-    const int own = blockIdx.x * kReduceColumns + threadIdx.x;
-    if (threadIdx.x < kReduceColumns && own < 2 * C) {
+    if (warp == 0 && column < 2 * C) {
         float total = 0.f;
 #pragma unroll
-        for (int w = 0; w < kReduceWarps; w++) total += sums[w][threadIdx.x];
-        float* out = own < C ? dweight + own : dbias + own - C;
+        for (int w = 0; w < kReduceWarps; w++) total += sums[w][lane];
+        float* out = column < C ? dweight + column : dbias + column - C;
         *out += total;
     }
 }

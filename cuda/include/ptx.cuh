@@ -21,14 +21,7 @@ __device__ __forceinline__ unsigned char* dynamic_shared() {
     return dynamic_shared_memory;
 }
 
-// 8 or 16 bytes of device memory. "streaming" is for what is not read again soon: it leaves the caches to others.
-// The space is spelled out where nvcc loses sight of it, among several pointers.
-__device__ __forceinline__ uint2 load8(const void* p) {
-    uint2 v;
-    asm volatile("ld.global.v2.b32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p) : "memory");
-    return v;
-}
-__device__ __forceinline__ void store8(void* p, uint2 v) { asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(p), "r"(v.x), "r"(v.y) : "memory"); }
+// 16 bytes of device memory. "streaming" is for what is not read again soon: it leaves the caches to others.
 __device__ __forceinline__ uint4 load16(const void* p) { return *(const uint4*)p; }
 __device__ __forceinline__ uint4 load16_streaming(const void* p) { return __ldcs((const uint4*)p); }
 // Spelled out: nvcc 12.4 splits the store of a uint4 in four in some kernels.
@@ -38,6 +31,8 @@ __device__ __forceinline__ void store16(void* p, uint4 v) {
 __device__ __forceinline__ void store16_streaming(void* p, uint4 v) {
     asm volatile("st.global.cs.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 }
+__device__ __forceinline__ uint2 load8(const void* p) { return *(const uint2*)p; }
+__device__ __forceinline__ void store8(void* p, uint2 v) { asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(p), "r"(v.x), "r"(v.y) : "memory"); }
 
 // Shared memory by address.
 __device__ __forceinline__ uint4 load_shared16(shared_addr p) {
@@ -107,15 +102,18 @@ using simt::shared_addr;
 using simt::shared_address, simt::dynamic_shared;
 namespace simt {
 typedef uint32_t Words __attribute__((vector_size(16), may_alias));
-typedef uint64_t TwoWords __attribute__((may_alias));
-}
-inline uint2 load8(const void* p) { return std::bit_cast<uint2>(*(const simt::TwoWords*)p); }   // one access, as on the device
-inline void store8(void* p, uint2 v) { *(simt::TwoWords*)p = std::bit_cast<uint64_t>(v); }
+typedef uint64_t Pair __attribute__((may_alias));
+}  // namespace simt
 inline uint4 load16(const void* p) {
-    simt::Words v = *(const simt::Words*)p;
+    simt::Words v = *(const simt::Words*)p;   // one access of 16 bytes, as on the device
     return {v[0], v[1], v[2], v[3]};
 }
 inline void store16(void* p, uint4 v) { *(simt::Words*)p = simt::Words{v.x, v.y, v.z, v.w}; }
+inline uint2 load8(const void* p) {
+    const uint64_t v = *(const simt::Pair*)p;
+    return {(uint32_t)v, (uint32_t)(v >> 32)};
+}
+inline void store8(void* p, uint2 v) { *(simt::Pair*)p = v.x | (uint64_t)v.y << 32; }
 inline uint4 load16_streaming(const void* p) { return load16(p); }
 inline void store16_streaming(void* p, uint4 v) { store16(p, v); }
 inline uint4 load_shared16(shared_addr p) { return load16(simt::shared_pointer(p, 16)); }

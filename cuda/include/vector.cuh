@@ -25,9 +25,21 @@ __device__ __forceinline__ uint4 pack8(const float (&f)[8]) {
     return make_uint4(pack_bf16(f[0], f[1]), pack_bf16(f[2], f[3]), pack_bf16(f[4], f[5]), pack_bf16(f[6], f[7]));
 }
 
-__device__ __forceinline__ void unpack4(float (&f)[4], uint4 v) {
-    f[0] = __uint_as_float(v.x); f[1] = __uint_as_float(v.y); f[2] = __uint_as_float(v.z); f[3] = __uint_as_float(v.w);
+// N consecutive floats, 16 bytes at a time.
+template <int N> __device__ __forceinline__ void load_floats(float (&f)[N], const float* p) {
+#pragma unroll
+    for (int i = 0; i < N; i += 4) {
+        const uint4 v = load16(p + i);
+        f[i] = __uint_as_float(v.x); f[i + 1] = __uint_as_float(v.y); f[i + 2] = __uint_as_float(v.z); f[i + 3] = __uint_as_float(v.w);
+    }
 }
-__device__ __forceinline__ uint4 pack4(const float (&f)[4]) {
-    return make_uint4(__float_as_uint(f[0]), __float_as_uint(f[1]), __float_as_uint(f[2]), __float_as_uint(f[3]));
+template <int N> __device__ __forceinline__ void store_floats(float* p, const float (&f)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i += 4)
+        store16(p + i, make_uint4(__float_as_uint(f[i]), __float_as_uint(f[i + 1]), __float_as_uint(f[i + 2]), __float_as_uint(f[i + 3])));
+}
+
+template <int N> __device__ __forceinline__ void add(float (&to)[N], const float (&v)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i++) to[i] += v[i];
 }

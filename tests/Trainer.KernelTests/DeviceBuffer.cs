@@ -81,6 +81,10 @@ internal sealed unsafe class DeviceBuffer : IDisposable
         return values;
     }
 
+    /// <summary>What the buffer holds, as structures.</summary>
+    public ReadOnlySpan<T> As<T>()
+        where T : unmanaged => MemoryMarshal.Cast<byte, T>(Bytes);
+
     public void Dispose() => Assert.That(Simulator.Free(Address), Is.Zero);
 
     private static int Size(BufferType type) => type switch { BufferType.Bf16 => 2, BufferType.Double => 8, _ => 4 };

@@ -41,6 +41,9 @@ internal static partial class Simulator
     /// <summary>Why there is no simulator; null when there is one.</summary>
     public static string? Missing { get; }
 
+    /// <summary>Whether every load and store is checked and counted; in a build with AddressSanitizer only their addresses are checked.</summary>
+    public static bool SeesAccesses => Missing == null && SeesAccessesCore() != 0;
+
     public static IEnumerable<string> Kernels()
     {
         for (int i = 0; Marshal.PtrToStringUTF8(KernelName(i)) is { } name; i++)
@@ -61,6 +64,9 @@ internal static partial class Simulator
 
     [LibraryImport(Library, EntryPoint = "simt_encode_tensor_map")]
     public static unsafe partial byte* EncodeTensorMap(void* map, nint address, ulong* extent, ulong pitch, uint* box, uint swizzle);
+
+    [LibraryImport(Library, EntryPoint = "simt_sees_accesses")]
+    private static partial int SeesAccessesCore();
 
     [LibraryImport(Library, EntryPoint = "simt_kernel_name")]
     private static partial nint KernelName(int i);

@@ -61,27 +61,28 @@ internal sealed class SimulatorTests
     [TestCase(1, "overwrites what is read by|reads what was written by")]
     [TestCase(2, null)]
     public void A_missing_barrier_is_a_race_in_every_order(int kind, string? message) =>
-        KernelRun.InAllOrders(run => Expect(run.Error(Launch("selftest_race", 1, 64), run.Output("out", BufferType.Int, 64), kind), message));
+        ExpectOfAccesses(message, run => run.Error(Launch("selftest_race", 1, 64), run.Output("out", BufferType.Int, 64), kind));
 
     [TestCase(0, "reads what was written by|never written|overwrites what is read by")]
     [TestCase(1, null)]
     public void A_missing_warp_barrier_is_a_race_in_every_order(int sync, string? message) =>
-        KernelRun.InAllOrders(run => Expect(run.Error(Launch("selftest_warp_race", 1, 32), run.Output("out", BufferType.Int, 32), sync), message));
+        ExpectOfAccesses(message, run => run.Error(Launch("selftest_warp_race", 1, 32), run.Output("out", BufferType.Int, 32), sync));
 
     [TestCase(0, "reads what was written by|never written|overwrites what is read by")]
     [TestCase(1, null)]
     public void A_named_barrier_orders_those_that_take_part(int wait, string? message) =>
-        KernelRun.InAllOrders(run => Expect(run.Error(Launch("selftest_barrier_race", 1, 64), run.Output("out", BufferType.Int, 32), wait), message));
+        ExpectOfAccesses(message, run => run.Error(Launch("selftest_barrier_race", 1, 64), run.Output("out", BufferType.Int, 32), wait));
 
     [Test]
     public void Blocks_that_write_the_same_word_race() =>
-        KernelRun.InAllOrders(run => Expect(run.Error(Launch("selftest_block_race", 2, 1), run.Output("out", BufferType.Int, 1)), "another block of the same launch"));
+        ExpectOfAccesses("another block of the same launch", run => run.Error(Launch("selftest_block_race", 2, 1), run.Output("out", BufferType.Int, 1)));
 
     [Test]
     public void Shared_memory_that_was_never_written_is_not_read() =>
-        KernelRun.InAllOrders(run => Expect(run.Error(Launch("selftest_uninitialised", 1, 63), run.Output("out", BufferType.Int, 63)), "never written"));
+        ExpectOfAccesses("never written", run => run.Error(Launch("selftest_uninitialised", 1, 63), run.Output("out", BufferType.Int, 63)));
 
     [TestCase(16, 0, "writes 4 bytes at offset 64 of buffer 'out', which has 64 bytes")]
+    [TestCase(1024, 0, "writes 4 bytes at offset 4096 of buffer 'out'")]   // in its guard page
     [TestCase(-1, 0, "writes 4 bytes at offset -4 of buffer 'out'")]
     [TestCase(0, 8, "reads 4 bytes at offset 32 of buffer 'in', which has 32 bytes")]
     [TestCase(15, 7, null)]
@@ -97,6 +98,17 @@ internal sealed class SimulatorTests
     [Test]
     public void The_null_pointer_is_reported() =>
         KernelRun.InAllOrders(run => Expect(run.Error(Launch("selftest_null", 1, 32), (DeviceBuffer?)null), "null pointer"));
+
+    [TestCase("selftest_static_array", 31, null)]
+    [TestCase("selftest_static_array", 32, "of static shared memory, outside its arrays (AddressSanitizer: global-buffer-overflow in selftest_static_array .*selftest.cu:")]
+    [TestCase("selftest_own_array", 3, null)]
+    [TestCase("selftest_own_array", 4, "AddressSanitizer: stack-buffer-overflow in selftest_own_array .*selftest.cu:")]
+    public void AddressSanitizer_checks_the_arrays_of_a_kernel(string kernel, int index, string? message) => KernelRun.InAllOrders(run =>
+    {
+        if (message != null && Simulator.SeesAccesses)
+            Assert.Ignore("the simulator knows which memory there is, not which arrays; ./build.sh --target=TestAsan does");
+        Expect(run.Error(Launch(kernel, 1, 32), run.Output("out", BufferType.Int, 32), index), message);
+    });
 
     [TestCase(1, 1, 4, 0)]     // contiguous: 128 bytes are four sectors; a row is free of conflicts
     [TestCase(8, 33, 32, 0)]   // every lane in a sector of its own; odd pitch
@@ -135,6 +147,8 @@ internal sealed class SimulatorTests
     public void Tile_copies_swizzle_and_clip(int mistake, string? message)
     {
         const int rows = 70, columns = 104, x = 64, y = 32;
+        if (mistake is 1 or 2)
+            KernelRun.RequireSeenAccesses();
         float[] values = TestValues.Normal(rows * columns, 3).Rounded();
         KernelRun.InAllOrders(run =>
         {
@@ -175,6 +189,8 @@ internal sealed class SimulatorTests
     [TestCase(4, "*")]
     public void Warpgroups_multiply_what_was_stored(int mistake, string? message)
     {
+        if (mistake is 1 or 2)
+            KernelRun.RequireSeenAccesses();
         float[] a = TestValues.Normal(GranuleFloats, 6).Rounded(), b = TestValues.Normal(GranuleFloats, 7).Rounded();
         KernelRun.InAllOrders(run =>
         {
@@ -199,6 +215,13 @@ internal sealed class SimulatorTests
     });
 
     private static KernelLaunch Launch(string kernel, int blocks, int threads, int shared = 0) => new(kernel, new(blocks), new(threads), shared, 0, 0);
+
+    private static void ExpectOfAccesses(string? message, Func<KernelRun, string?> launch)
+    {
+        if (message != null)
+            KernelRun.RequireSeenAccesses();
+        KernelRun.InAllOrders(run => Expect(launch(run), message));
+    }
 
     private static void Expect(string? error, string? message)
     {

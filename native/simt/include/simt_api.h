@@ -18,6 +18,10 @@ SIMT_EXPORT size_t simt_live_buffers(void);
 /* The kernels of this library: name i, or NULL from the last on. */
 SIMT_EXPORT const char* simt_kernel_name(int i);
 
+/* 1: every load and store of a kernel is checked and counted. 0: AddressSanitizer checks them instead; races and the use of words that were
+   never written are not seen, and traffic is not counted. */
+SIMT_EXPORT int simt_sees_accesses(void);
+
 /* In which order lanes, warps and blocks run. */
 enum { SIMT_FORWARD = 0, SIMT_REVERSED = 1, SIMT_RANDOM = 2 };
 

@@ -88,6 +88,21 @@ extern "C" __global__ void selftest_null(int* out) {
     if (out == nullptr || threadIdx.x == 31) out[threadIdx.x] = 1;
 }
 
+// An index past an array, but in memory that the thread may access: AddressSanitizer knows the arrays.
+extern "C" __global__ void selftest_static_array(int* out, int index) {
+    __shared__ int word[32];
+    word[threadIdx.x] = 1;
+    __syncthreads();
+    if (threadIdx.x == 0) word[index] = 2;
+    __syncthreads();
+    out[threadIdx.x] = word[threadIdx.x];
+}
+extern "C" __global__ void selftest_own_array(int* out, int index) {
+    volatile int word[4] = {1, 2, 3, 4};
+    word[index] = 5;
+    out[threadIdx.x] = word[threadIdx.x % 4];
+}
+
 // ---- traffic: 4-byte loads `stride` apart, and a column of a 32 x pitch tile of shared memory ----
 extern "C" __global__ void selftest_traffic(float* out, const float* in, int stride, int pitch) {
     float* tile = (float*)dynamic_shared();

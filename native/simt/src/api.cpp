@@ -1,6 +1,7 @@
 #include "simt_api.h"
 #include "kernel.h"
 #include "memory.h"
+#include "sanitizer.h"
 #include "tensor_map.h"
 #include "trace.h"
 #include <cstring>
@@ -44,6 +45,8 @@ size_t simt_live_buffers(void) {
 }
 
 const char* simt_kernel_name(int i) { return i >= 0 && i < (int)kernels().size() ? kernels()[i].name : nullptr; }
+
+int simt_sees_accesses(void) { return sees_accesses; }
 
 const char* simt_launch(const char* name, const simt_launch_config* config, void* const* arguments, const size_t* argument_bytes, int count,
                         simt_traffic* counted) {

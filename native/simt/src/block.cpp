@@ -1,6 +1,7 @@
 // block.cpp - fibers, their order, and the launch of a grid.
 #include "core.h"
 #include "race.h"
+#include "sanitizer.h"
 #include <cstdarg>
 #include <cstdio>
 #include <map>
@@ -19,12 +20,10 @@ Fiber* current = nullptr;
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
-constexpr size_t stack_bytes = 512 << 10;   // red zones around every array
-const void* main_stack;
+const void* main_stack;                     // that of the caller, which the first fiber of a block learns
 size_t main_stack_bytes;
+bool entering = false;
 void* fake_stack;
-#else
-constexpr size_t stack_bytes = 128 << 10;
 #endif
 
 // Saves the registers that a function must preserve on the old stack and restores them from the new one. The return is a jump: the
@@ -127,7 +126,8 @@ void release_barrier() {
 
 void fiber_entry() {
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+    __sanitizer_finish_switch_fiber(nullptr, entering ? &main_stack : nullptr, entering ? &main_stack_bytes : nullptr);
+    entering = false;
 #endif
     block.body(block.body_argument);
     Fiber* self = current;
@@ -187,12 +187,9 @@ void run_block(const Launch& launch, dim3 index) {
                             : block.order.kind == OrderKind::random ? random_bits() % block.threads : 0];
     simt_position = &current->position;
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(&fake_stack, current->stack, stack_bytes);
-    simt_switch(&block.main_stack_pointer, current->stack_pointer);
-    __sanitizer_finish_switch_fiber(fake_stack, &main_stack, &main_stack_bytes);
-#else
-    simt_switch(&block.main_stack_pointer, current->stack_pointer);
+    entering = true;
 #endif
+    switch_stack(&block.main_stack_pointer, current->stack_pointer, current->stack, stack_bytes);
     if (block.error.empty()) hopper_end();
     if (block.error.empty()) trace_end_of_block();
     current = nullptr;
@@ -200,16 +197,20 @@ void run_block(const Launch& launch, dim3 index) {
 
 }  // namespace
 
+std::string thread_name() {
+    const Position& p = current->position;
+    char text[160];
+    snprintf(text, sizeof text, "block (%u, %u, %u), thread (%u, %u, %u): ", p.block.x, p.block.y, p.block.z, p.thread.x, p.thread.y, p.thread.z);
+    return text;
+}
+
 void fail(const char* format, ...) {
     char text[1000];
     va_list list;
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    const Position& p = current->position;
-    char where[160];
-    snprintf(where, sizeof where, "block (%u, %u, %u), thread (%u, %u, %u): ", p.block.x, p.block.y, p.block.z, p.thread.x, p.thread.y, p.thread.z);
-    block.error = std::string(where) + text;
+    if (block.error.empty()) block.error = thread_name() + text;
     leave_block();
 }
 
@@ -259,6 +260,7 @@ std::string run(const Launch& launch) {
     block.error.clear();
     block.first_serial = block.serial + 1;
     make_fibers(block.threads);
+    reports_begin();
 
     uint64_t blocks = (uint64_t)launch.grid.x * launch.grid.y * launch.grid.z;
     std::vector<uint32_t> order(blocks);
@@ -267,9 +269,10 @@ std::string run(const Launch& launch) {
         for (uint64_t i = blocks - 1; i > 0; i--) std::swap(order[i], order[random_bits() % (i + 1)]);
     for (uint32_t i : order) {
         run_block(launch, dim3(i % launch.grid.x, i / launch.grid.x % launch.grid.y, i / launch.grid.x / launch.grid.y));
-        if (!block.error.empty()) return block.error;
+        if (!block.error.empty()) break;
     }
-    return "";
+    reports_end();
+    return block.error;
 }
 
 }  // namespace simt

@@ -12,6 +12,11 @@
 namespace simt {
 
 constexpr unsigned warp_lanes = 32, max_threads = 1024;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t stack_bytes = 512 << 10;   // of a fiber; red zones around every array
+#else
+constexpr size_t stack_bytes = 128 << 10;
+#endif
 
 struct Clock;   // race.h
 
@@ -69,7 +74,9 @@ struct Block {
 extern Block block;
 extern Fiber* current;                   // the running thread; null outside a kernel
 
-// Ends the launch: the message and the thread become its error. Does not return.
+std::string thread_name();               // block and thread, as errors begin
+
+// Ends the launch: the message and the thread become its error, unless it has one. Does not return.
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 uint64_t random_bits();

@@ -1,5 +1,6 @@
 // hooks.cpp - kernels are compiled with -fsanitize=thread and not linked with that sanitizer: the compiler calls the functions below
-// before each load and store of memory that others can see, and here they belong to the simulator.
+// before each load and store of memory that others can see, and here they belong to the simulator. In the build with AddressSanitizer only
+// atomics are seen.
 #include "memory.h"
 #include "shared.h"
 
@@ -10,10 +11,11 @@ namespace {
 inline void access(const void* p, unsigned bytes, Access kind, const void* instruction) {
     if (in_arena(p)) global_access(p, bytes, kind, instruction);
     else if (in_dynamic(p) || in_static(p)) shared_access(p, bytes, kind, instruction);
-    else if ((uintptr_t)p < 65536) fail("%s %u bytes at the null pointer plus %zu", kind == Access::read ? "reads" : "writes", bytes, (size_t)p);
+    else if ((uintptr_t)p < null_bytes) fail("%s", misplaced(p, bytes, kind == Access::read ? "reads" : "writes").c_str());
     // Everything else is a thread's own stack or read-only data.
 }
 
+#if !defined(__SANITIZE_ADDRESS__)
 void access_range(const void* p, size_t bytes, Access kind, const void* instruction) {
     if (!in_arena(p) && !in_dynamic(p) && !in_static(p)) return access(p, 4, kind, instruction);
     auto* at = (const unsigned char*)p;
@@ -24,6 +26,7 @@ void access_range(const void* p, size_t bytes, Access kind, const void* instruct
         done += part;
     }
 }
+#endif
 
 }  // namespace
 
@@ -41,6 +44,8 @@ uint32_t atomic_or(uint32_t* p, uint32_t v) { return atomic<uint32_t>(p, [](uint
 uint32_t atomic_max(uint32_t* p, uint32_t v) { return atomic<uint32_t>(p, [](uint32_t a, uint32_t b) { return a > b ? a : b; }, v, __builtin_return_address(0)); }
 
 }  // namespace simt
+
+#if !defined(__SANITIZE_ADDRESS__)
 
 using simt::Access;
 
@@ -65,3 +70,5 @@ void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 }
+
+#endif

@@ -1,15 +1,11 @@
 #include "memory.h"
+#include "sanitizer.h"
+#include "shared.h"
 #include "trace.h"
 #include <algorithm>
 #include <cstring>
 #include <map>
 #include <sys/mman.h>
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(p, n) ((void)0)
-#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)0)
-#endif
 
 namespace simt {
 
@@ -56,7 +52,7 @@ void* allocate(size_t bytes, const char* name) {
     auto* buffer = new Buffer{.name = name, .data = start + band_bytes, .bytes = bytes, .first_page = first, .pages = pages, .loaded = {}, .stored = {}};
     memset(start, band_pattern, pages * page_bytes);
     memset(buffer->data, 0, bytes);
-    ASAN_POISON_MEMORY_REGION(start, pages * page_bytes);
+    ASAN_POISON_MEMORY_REGION(start - page_bytes, (pages + 2) * page_bytes);   // the guard pages too
     ASAN_UNPOISON_MEMORY_REGION(buffer->data, bytes);
     size_t cell_bytes = (bytes + 3) / 4 * sizeof(Cell);
     if (cell_bytes) {                        // untouched pages cost nothing; a cell of zeros belongs to no block
@@ -98,16 +94,27 @@ std::string damaged_band() {
     return "";
 }
 
-Buffer& buffer_of(const void* p, size_t bytes, const char* verb) {
-    if (!in_arena(p)) fail("%s %zu bytes at %p, which is not device memory", verb, bytes, p);
+std::string misplaced(const void* p, size_t bytes, const char* verb) {
+    std::string access = std::string(verb) + " " + std::to_string(bytes) + " bytes at ";
+    char address[32];
+    snprintf(address, sizeof address, "%p", p);
+    if (in_dynamic(p))
+        return access + "byte " + std::to_string((const unsigned char*)p - dynamic_base) + " of dynamic shared memory, of which the block has " + std::to_string(dynamic_bytes);
+    if (in_static(p)) return access + "byte " + std::to_string((const unsigned char*)p - __start_simt_shared) + " of static shared memory, outside its arrays";
+    if ((uintptr_t)p < null_bytes) return access + "the null pointer plus " + std::to_string((uintptr_t)p);
+    if (!in_arena(p)) return access + address + ", which is not device memory";
     size_t page = ((const unsigned char*)p - arena) / page_bytes;
-    Buffer* b = nullptr;
-    for (size_t near : {page, page - 1, page + 1})   // guard pages belong to their neighbours in the error
+    const Buffer* b = nullptr;
+    for (size_t near : {page, page - 1, page + 1})   // guard pages belong to their neighbours
         if (!b && near < page_owner.size()) b = page_owner[near];
-    if (!b) fail("%s %zu bytes at %p, where no buffer is (freed?)", verb, bytes, p);
-    ptrdiff_t offset = (const unsigned char*)p - b->data;
-    if (offset < 0 || offset + bytes > b->bytes)
-        fail("%s %zu bytes at offset %td of buffer '%s', which has %zu bytes", verb, bytes, offset, b->name.c_str(), b->bytes);
+    if (!b) return access + address + ", where no buffer is (freed?)";
+    return access + "offset " + std::to_string((const unsigned char*)p - b->data) + " of buffer '" + b->name + "', which has " + std::to_string(b->bytes) + " bytes";
+}
+
+Buffer& buffer_of(const void* p, size_t bytes, const char* verb) {
+    size_t page = in_arena(p) ? ((const unsigned char*)p - arena) / page_bytes : 0;
+    Buffer* b = page < page_owner.size() ? page_owner[page] : nullptr;
+    if (!b || (const unsigned char*)p < b->data || (const unsigned char*)p + bytes > b->data + b->bytes) fail("%s", misplaced(p, bytes, verb).c_str());
     return *b;
 }
 

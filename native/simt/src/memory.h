@@ -21,6 +21,10 @@ bool release(void* data);                            // false: not a buffer
 const std::vector<Buffer*>& all_buffers();
 std::string damaged_band();                          // the first buffer around which something was written; empty for none
 
+// What is wrong with an access to these bytes, which are not, or not all, inside a buffer or the block's shared memory.
+std::string misplaced(const void* p, size_t bytes, const char* verb);
+constexpr size_t null_bytes = 64 << 10;              // addresses below are the null pointer and an offset
+
 // The buffer that holds the bytes. Fails, with the verb, when they are not all inside one.
 Buffer& buffer_of(const void* p, size_t bytes, const char* verb);
 

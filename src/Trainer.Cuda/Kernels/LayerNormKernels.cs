@@ -11,7 +11,7 @@ internal static class LayerNormKernels
     private const int RowsPerBlock = 4;
     private const int MaxBackwardBlocks = 512;
     private const int ReduceThreads = 512;
-    private const int ReduceColumns = 128;
+    private const int ReduceColumns = 32;
 
     /// <summary><c>layernorm_forward(y, mean, rstd, x, weight, bias, R, C)</c>.</summary>
     public static KernelLaunch Forward(int rows, int channels) =>

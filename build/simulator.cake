@@ -1,0 +1,53 @@
+// simulator.cake - the kernels of cuda/ compiled for the CPU, and the tests that need another build of them.
+#load "processes.cake"
+#load "tests.cake"
+
+using System.Text;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+const string KernelTests = "./tests/Trainer.KernelTests/Trainer.KernelTests.csproj";
+const string SimulatorVariable = "TRAINER_SIMT_LIBRARY";
+
+bool HasNativeTools() => !IsRunningOnWindows() && Context.Tools.Resolve("cmake") != null && Context.Tools.Resolve("g++") != null;
+
+void RequireNativeTools()
+{
+    if (!HasNativeTools())
+        throw new CakeException("cmake and g++ are needed, and Linux.");
+}
+
+void BuildSimulator(DirectoryPath folder, string options = "")
+{
+    Run("cmake", $"-S native -B \"{folder}\" {options}");
+    Run("cmake", $"--build \"{folder}\" --parallel {Environment.ProcessorCount}");
+}
+
+Task("Native")
+    .Description("Compiles the kernels of cuda/ for the CPU, with the simulator that their tests run on; needs cmake and g++.")
+    .Does(() =>
+{
+    if (HasNativeTools())
+        BuildSimulator(MakeAbsolute(Directory("./artifacts/native")));
+    else
+        Warning("cmake or g++ was not found: the kernels are not compiled for the CPU, and their tests will be skipped.");
+});
+
+Task("TestAsan")
+    .Description("Runs the kernel tests with AddressSanitizer in place of the simulator's own checks of loads and stores.")
+    .IsDependentOn("Build")
+    .Does(() =>
+{
+    RequireNativeTools();
+    var library = MakeAbsolute(Directory("./artifacts/native-asan"));
+    BuildSimulator(library, "-DSIMT_ASAN=ON");
+    string runtime = Capture("g++", ["-print-file-name=libasan.so"]).Output.Trim();
+    if (!System.IO.Path.IsPathRooted(runtime))
+        throw new CakeException("g++ has no libasan.so; it comes with the package libasan or libgcc-dev of your system.");
+
+    // The .NET runtime needs its faults and signal stacks for itself; a report must not end the process, nor be left out because its place has
+    // been reported before; fibers have no second stack. What is reported is in the tests' messages, in full beside their results.
+    string options = "detect_leaks=0:handle_segv=0:handle_sigbus=0:use_sigaltstack=0:halt_on_error=0:suppress_equal_pcs=0:detect_stack_use_after_return=0"
+        + $":log_path={results}/AddressSanitizer";
+    RunTests(KernelTests, results, $"-e LD_PRELOAD={runtime} -e ASAN_OPTIONS={options} -e {SimulatorVariable}={library}/libsimt.so");
+});

@@ -1,0 +1,57 @@
+using System.Reflection;
+using System.Text.RegularExpressions;
+
+namespace Trainer.Cuda;
+
+/// <summary>One file of kernels, compiled to PTX.</summary>
+internal sealed partial class PtxModule(string name, string target, string text)
+{
+    /// <summary>The name of the file in <c>cuda/</c> without <c>.cu</c>: layernorm.</summary>
+    public string Name => name;
+
+    /// <summary>What it was compiled for: <c>sm_80</c> runs there and on everything later, <c>sm_90a</c> on compute capability 9.0 and nowhere else.</summary>
+    public string Target => target;
+
+    /// <summary>The PTX, which the driver compiles for its device.</summary>
+    public string Text => text;
+
+    /// <summary>The entry points that the text defines.</summary>
+    public IEnumerable<string> Kernels => Entry().Matches(Text).Select(match => match.Groups[1].Value);
+
+    /// <summary>A module from its text.</summary>
+    /// <exception cref="InvalidDataException">The text names no target.</exception>
+    public static PtxModule Parse(string name, string text) => TargetDirective().Match(text) is { Success: true } match
+        ? new(name, match.Groups[1].Value, text)
+        : throw new InvalidDataException($"{name}.ptx names no target");
+
+    [GeneratedRegex(@"^\.target\s+(\w+)", RegexOptions.Multiline)]
+    private static partial Regex TargetDirective();
+
+    [GeneratedRegex(@"^(?:\.visible\s+)?\.entry\s+(\w+)\s*\(", RegexOptions.Multiline)]
+    private static partial Regex Entry();
+}
+
+/// <summary>The PTX that was embedded when this assembly was built: the resource <c>ptx/x.ptx</c> for <c>cuda/x.cu</c>.</summary>
+internal static class PtxModules
+{
+    private const string Prefix = "ptx/", Suffix = ".ptx";
+
+    /// <summary>The modules of this assembly by name. None: it was built without nvcc, and there is no CUDA backend.</summary>
+    public static IReadOnlyList<PtxModule> All() => Of(typeof(PtxModules).Assembly);
+
+    /// <summary>The modules of an assembly by name.</summary>
+    /// <exception cref="InvalidDataException">A resource is no PTX.</exception>
+    public static IReadOnlyList<PtxModule> Of(Assembly assembly)
+    {
+        var modules = new List<PtxModule>();
+        foreach (string resource in assembly.GetManifestResourceNames().Order(StringComparer.Ordinal))
+        {
+            if (!resource.StartsWith(Prefix, StringComparison.Ordinal) || !resource.EndsWith(Suffix, StringComparison.Ordinal))
+                continue;
+            using var reader = new StreamReader(assembly.GetManifestResourceStream(resource)!);
+            modules.Add(PtxModule.Parse(resource[Prefix.Length..^Suffix.Length], reader.ReadToEnd()));
+        }
+
+        return modules;
+    }
+}
