@@ -117,10 +117,24 @@ template <int W> struct Sums {
     float bias[4] = {};          // every column the same
 };
 
+// The products of one tile of the depth, with the column of ones or without: a branch inside the group would cut it into pieces.
+template <bool AAlongDepth, bool BAlongDepth, bool WithBias, int W>
+__device__ __forceinline__ void issue_products(Sums<W>& sums, shared_addr a, shared_addr b, shared_addr ones, bool first) {
+    wgmma_fence();
+#pragma unroll
+    for (int step = 0; step < kTileDepth / 16; step++) {
+        const bool keep = !first || step > 0;
+        wgmma<W, !AAlongDepth, !BAlongDepth>(sums.d, operand<AAlongDepth>(a, step), operand<BAlongDepth>(b, step), keep);
+        if constexpr (WithBias) wgmma<8, !AAlongDepth, 0>(sums.bias, operand<AAlongDepth>(a, step), operand<true>(ones, 0), keep);
+    }
+    wgmma_commit();
+}
+
 // The consumer's 64 rows of a unit's tile, summed over its tiles of the depth, at least one. A stage is given back when the products of the next
 // one have been issued: then those of its own are done. `meanwhile` is called once, beside the first products.
-template <bool AAlongDepth, bool BAlongDepth, int W, Epilogue E, bool WithBias, class Ring, class F>
-__device__ __forceinline__ void multiply(Sums<W>& sums, Ring& at, const Barriers& barriers, int consumer, int tiles, F&& meanwhile) {
+template <bool AAlongDepth, bool BAlongDepth, int W, Epilogue E, class F>
+__device__ __forceinline__ void multiply(Sums<W>& sums, RingPosition<Layout<W, E>::kStages>& at, const Barriers& barriers, int consumer, int tiles,
+                                         bool with_bias, F&& meanwhile) {
     using L = Layout<W, E>;
     const shared_addr ring = shared_address(dynamic_shared()), ones = ring + L::kOnesAt;
     const bool first_lane = threadIdx.x % 32 == 0;
@@ -130,14 +144,9 @@ __device__ __forceinline__ void multiply(Sums<W>& sums, Ring& at, const Barriers
         const shared_addr a = ring + at.stage * L::kStageBytes + own, b = ring + at.stage * L::kStageBytes + L::kTileA;
         mbarrier_wait(barriers.full + at.stage, at.parity);
         hold(sums.d);
-        if constexpr (WithBias) hold(sums.bias);
-        wgmma_fence();
-#pragma unroll
-        for (int step = 0; step < kTileDepth / 16; step++) {
-            wgmma<W, !AAlongDepth, !BAlongDepth>(sums.d, operand<AAlongDepth>(a, step), operand<BAlongDepth>(b, step), tile > 0 || step > 0);
-            if constexpr (WithBias) wgmma<8, !AAlongDepth, 0>(sums.bias, operand<AAlongDepth>(a, step), operand<true>(ones, 0), tile > 0 || step > 0);
-        }
-        wgmma_commit();
+        hold(sums.bias);
+        if (E == Epilogue::sums && with_bias) issue_products<AAlongDepth, BAlongDepth, true>(sums, a, b, ones, tile == 0);
+        else issue_products<AAlongDepth, BAlongDepth, false>(sums, a, b, ones, tile == 0);
         if (tile == 0) meanwhile();
         wgmma_wait<1>();
         if (tile > 0 && first_lane) mbarrier_arrive(previous);
@@ -145,7 +154,7 @@ __device__ __forceinline__ void multiply(Sums<W>& sums, Ring& at, const Barriers
     }
     wgmma_wait<0>();
     hold(sums.d);
-    if constexpr (WithBias) hold(sums.bias);
+    hold(sums.bias);
     if (first_lane) mbarrier_arrive(previous);
 }
 
@@ -241,7 +250,7 @@ __device__ __forceinline__ void consume_rounded(const Output& output, const Barr
     for (int i = blockIdx.x; i < problem.units<W>(); i += gridDim.x, parity ^= 1) {
         const GemmUnit unit = problem.unit<W>(i);
         const int row = unit.tile_row * kTileRows + consumer * 64, column = unit.tile_column * W;
-        multiply<true, BAlongDepth, W, E, false>(sums, at, barriers, consumer, unit.end - unit.first, [&] {
+        multiply<true, BAlongDepth, W, E>(sums, at, barriers, consumer, unit.end - unit.first, false, [&] {
             if constexpr (E == Epilogue::dgelu)
                 if (slabs.leads()) load_before(slabs, output.before, barriers.before + consumer, column, problem.columns, row);
         });
@@ -261,14 +270,12 @@ __device__ __forceinline__ void consume_sums(const WeightGradient& total, float*
         const GemmUnit unit = problem.unit<W>(i);
         const WeightGradient to = of_split(total, partial, problem.rows, unit.split, problem.splits);
         const int row = unit.tile_row * kTileRows + consumer * 64 + t / 32 * 16 + t % 32 / 4, column = unit.tile_column * W + t % 4 * 2;
-        const int tiles = unit.end - unit.first;
-        if (total.bias != nullptr && unit.tile_column == 0) {
-            multiply<false, false, W, E, true>(sums, at, barriers, consumer, tiles, [] {});
-            if (t % 4 == 0) {
-                if (row < problem.rows) store_bias_sum(to, row, sums.bias[0]);
-                if (row + 8 < problem.rows) store_bias_sum(to, row + 8, sums.bias[2]);
-            }
-        } else multiply<false, false, W, E, false>(sums, at, barriers, consumer, tiles, [] {});
+        const bool with_bias = total.bias != nullptr && unit.tile_column == 0;
+        multiply<false, false, W, E>(sums, at, barriers, consumer, unit.end - unit.first, with_bias, [] {});
+        if (with_bias && t % 4 == 0) {
+            if (row < problem.rows) store_bias_sum(to, row, sums.bias[0]);
+            if (row + 8 < problem.rows) store_bias_sum(to, row + 8, sums.bias[2]);
+        }
 #pragma unroll
         for (int s = 0; s < W / 64; s++)
 #pragma unroll
