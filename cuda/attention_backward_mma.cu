@@ -109,14 +109,14 @@ __device__ __forceinline__ void attention_backward_kv(bf16* dqkv, const bf16* qk
             uint32_t p[kRowTiles][4], ds[kRowTiles][4];
 #pragma unroll
             for (int n = 0; n < 2; n++) {
-                float column[4];
-                unpack4(column, load_shared16(stats_tile + (slice * 16 + n * 8 + lane % 4 * 2) * 8));
+                const uint4 two = load_shared16(stats_tile + (slice * 16 + n * 8 + lane % 4 * 2) * 8);
+                const float column_lse[2] = {__uint_as_float(two.x), __uint_as_float(two.z)}, column_d[2] = {__uint_as_float(two.y), __uint_as_float(two.w)};
 #pragma unroll
                 for (int r = 0; r < kRowTiles; r++)
 #pragma unroll
                     for (int e = 0; e < 4; e++) {
-                        s[r][n][e] = exp2_approx(fmaf(s[r][n][e], factor, -column[e % 2 * 2]));
-                        dp[r][n][e] = s[r][n][e] * (dp[r][n][e] - column[e % 2 * 2 + 1]);
+                        s[r][n][e] = exp2_approx(fmaf(s[r][n][e], factor, -column_lse[e % 2]));
+                        dp[r][n][e] = s[r][n][e] * (dp[r][n][e] - column_d[e % 2]);
                     }
             }
 #pragma unroll

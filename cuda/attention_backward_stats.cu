@@ -30,8 +30,8 @@ template <int HS> __device__ __forceinline__ void backward_stats(float2* stats, 
     for (int distance = kLanes / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(kFullWarp, sum, distance);
     const float log_sum = part == 0 && t < T ? lse[row * T + t] * kLog2e : kInfinity;
     // The first lane of every second row stores 16 bytes: its own row and the next.
-    const float next[2] = {__shfl_down_sync(kFullWarp, log_sum, kLanes), __shfl_down_sync(kFullWarp, sum, kLanes)};
-    if (part == 0 && t % 2 == 0) store16(stats + row * padded + t, pack4({log_sum, sum, next[0], next[1]}));
+    const float two[4] = {log_sum, sum, __shfl_down_sync(kFullWarp, log_sum, kLanes), __shfl_down_sync(kFullWarp, sum, kLanes)};
+    if (part == 0 && t % 2 == 0) store_floats((float*)(stats + row * padded + t), two);
 }
 
 // stats (B, NH, padded T): overwritten.   lse (B, NH, T), out (B, T, NH, HS), dout (B, T, NH, HS)

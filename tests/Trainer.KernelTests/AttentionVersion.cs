@@ -10,6 +10,8 @@ internal abstract class AttentionVersion
 {
     public static AttentionVersion Mma { get; } = new MmaVersion();
 
+    public static AttentionVersion Wgmma { get; } = new WgmmaVersion();
+
     public abstract AttentionCall Forward(AttentionShape shape, DeviceBuffer output, DeviceBuffer lse, DeviceBuffer qkv);
 
     public static AttentionCall BackwardStats(AttentionShape shape, DeviceBuffer stats, DeviceBuffer lse, DeviceBuffer output, DeviceBuffer dOutput) =>
@@ -33,5 +35,25 @@ internal abstract class AttentionVersion
 
         public override AttentionCall BackwardQ(AttentionShape shape, DeviceBuffer dQkv, DeviceBuffer qkv, DeviceBuffer dOutput, DeviceBuffer stats) =>
             new(AttentionKernels.BackwardQ(shape), [dQkv, qkv, dOutput, stats, shape.T, shape.Heads, Scale(shape)]);
+    }
+
+    private sealed class WgmmaVersion : AttentionVersion
+    {
+        private const int BoxColumns = 64, BoxRows = 64;
+
+        public override string ToString() => "wgmma";
+
+        public override AttentionCall Forward(AttentionShape shape, DeviceBuffer output, DeviceBuffer lse, DeviceBuffer qkv) =>
+            new(AttentionWgmmaKernels.Forward(shape), [Map(shape, qkv, 3), Map(shape, output, 1), lse, shape.T, shape.Heads, Scale(shape)]);
+
+        public override AttentionCall BackwardKv(AttentionShape shape, DeviceBuffer dQkv, DeviceBuffer qkv, DeviceBuffer dOutput, DeviceBuffer stats) =>
+            Mma.BackwardKv(shape, dQkv, qkv, dOutput, stats);
+
+        public override AttentionCall BackwardQ(AttentionShape shape, DeviceBuffer dQkv, DeviceBuffer qkv, DeviceBuffer dOutput, DeviceBuffer stats) =>
+            Mma.BackwardQ(shape, dQkv, qkv, dOutput, stats);
+
+        // (B, T, parts NH HS).
+        private static TensorMap Map(AttentionShape shape, DeviceBuffer buffer, int parts) =>
+            new(buffer, parts * shape.Heads * shape.HeadSize, shape.T, BoxColumns, BoxRows, shape.B);
     }
 }
