@@ -7,15 +7,15 @@
 // here there are enough of them to need none). The warpgroups of a block share its keys and values.
 //
 //   kernel                          block   grid (x, y, z)           shared bytes   registers
-//   attention_forward_wgmma_hs64    288     ceil(T / 128), NH, B     83096          2 blocks on a multiprocessor
-//   attention_forward_wgmma_hs128   416     ceil(T / 192), NH, B     181400         1 block on a multiprocessor
+//   attention_forward_wgmma_hs64    288     ceil(T / 128), NH, B     82056          2 blocks on a multiprocessor
+//   attention_forward_wgmma_hs128   416     ceil(T / 192), NH, B     180360         1 block on a multiprocessor
 //   bytes: 8 B T NH HS + 4 B NH T; each block reads the keys and values that it sees, after the first of a head from L2
 //   FLOPs: 4 HS for each pair of query and key that is computed: half of T^2, and T times half of a tile's keys
 //
-// What it should cost for B = 64, NH = 12, T = 1024, HS = 64 on an H200, counted and not measured: a tile of 64 x 64 takes a multiprocessor 256
-// clocks of its tensor cores (4096 FLOP/clock), 256 of its special function units (16 exp2/clock), about 200 of the issue slots of each quarter,
-// and there are 791 tiles for each: at 1.8 GHz 112 us if all three overlapped wholly, 320 us if they did not at all. The target of 280 TFLOP/s for
-// the causal half is 368 us.
+// What it should cost for B = 64, NH = 12, T = 1024, HS = 64 on an H200, counted and not measured. A tile of 64 x 64 takes a multiprocessor 256
+// clocks of its tensor cores (4096 FLOP/clock), 256 of its special function units (16 exp2/clock), about 230 of the issue slots of each quarter,
+// and there are 791 tiles for each: at 1.8 GHz 0.11 ms if all three overlapped wholly, 0.33 ms if they did not at all. The target of 280 TFLOP/s
+// for the causal half is 0.37 ms. Blocks of two tiles read 0.9 GB of keys and values from L2.
 #include "attention_wgmma.cuh"
 
 template <int HS> struct ForwardBlock;
@@ -64,6 +64,7 @@ template <int HS>
 __device__ __forceinline__ void attention_forward(const CUtensorMap* qkv, const CUtensorMap* out, float* lse, int T, int NH, float scale) {
     using C = ForwardBlock<HS>;
     constexpr int kSlots = C::kSlots;
+    static_assert(2 * C::kConsumers <= kSlots);
     unsigned char* q_tiles = dynamic_shared();
     unsigned char* buffers = q_tiles + C::kConsumers * kTileBytes<HS>;
     uint64_t* barriers = (uint64_t*)(buffers + kSlots * kTileBytes<HS>);
@@ -74,9 +75,10 @@ __device__ __forceinline__ void attention_forward(const CUtensorMap* qkv, const 
     // Tiles of queries, one for each warpgroup, from the end: the long blocks start first, and if the last one lacks tiles, they are those before
     // the beginning, in the shortest. The blocks of a head are neighbours, for L2.
     const int first = (T + kRows - 1) / kRows - C::kConsumers * (blockIdx.x + 1), tiles = first + C::kConsumers;
+    // A warpgroup releases no keys that only later queries see, and none at all if it has no queries: no other tiles follow in their slots.
     const int working = min(C::kConsumers, tiles);
     if (threadIdx.x == 0) {
-        ring.initialise(working * 4);
+        ring.initialise(C::kConsumers * 4);
         mbarrier_init(q_full, 1);
         fence_proxy_async();
     }
@@ -130,10 +132,6 @@ __device__ __forceinline__ void attention_forward(const CUtensorMap* qkv, const 
         wgmma_wait<0>();
         hold(o);
         ring.release(2 * tile + 1);
-    }
-    for (int i = 2 * own + 2; i < 2 * tiles; i++) {   // keys that only later queries see
-        ring.wait_full(i);
-        ring.release(i);
     }
 
     float inverse[2];

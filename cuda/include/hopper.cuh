@@ -44,6 +44,11 @@ __device__ __forceinline__ void tma_load(void* to, const CUtensorMap* map, uint6
     asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];"
                  ::"r"(shared_address(to)), "l"(map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z) : "memory");
 }
+// Copies a number of consecutive bytes, all three multiples of 16.
+__device__ __forceinline__ void bulk_load(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+                 ::"r"(shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(barrier)) : "memory");
+}
 __device__ __forceinline__ void tma_store(const CUtensorMap* map, const void* from, int x, int y, int z) {
     asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4}], [%1];"
                  ::"l"(map), "r"(shared_address(from)), "r"(x), "r"(y), "r"(z) : "memory");
@@ -129,7 +134,7 @@ __device__ __forceinline__ bool elect_one() {
 
 #else
 
-using simt::fence_proxy_async, simt::mbarrier_init, simt::mbarrier_wait, simt::tma_store_commit;
+using simt::fence_proxy_async, simt::mbarrier_init, simt::mbarrier_wait, simt::tma_store_commit, simt::bulk_load;
 using simt::wgmma_fence, simt::wgmma_commit, simt::elect_one;
 inline void mbarrier_arrive(uint64_t* barrier) { simt::mbarrier_arrive(barrier, 0); }
 inline void mbarrier_arrive_expect(uint64_t* barrier, uint32_t bytes) { simt::mbarrier_arrive(barrier, bytes); }

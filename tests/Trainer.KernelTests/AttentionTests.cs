@@ -57,10 +57,44 @@ internal sealed class AttentionTests
         ExpectBoth(version, shape, qkv, Gradient(shape));
     }
 
+    /// <summary>
+    /// Scores grow from key to key, by a factor of 1.05 in one head and of 2.7 in the other, so that over tiles of keys the running maximum has to follow: in
+    /// each tile, or, in a version that lets probabilities exceed 1, now and then.
+    /// </summary>
+    [Test]
+    public void Growing_scores([ValueSource(nameof(Versions))] AttentionVersion version, [Values(64, 128)] int headSize)
+    {
+        var shape = new AttentionShape(1, 200, 2, headSize);
+        float[] qkv = Qkv(shape);
+        for (int i = 0; i < qkv.Length; i++)
+        {
+            bool first = i % headSize == 0, slow = i / headSize % 2 == 0;
+            int t = i / (3 * shape.Heads * headSize);
+            qkv[i] = Bf16.Value(Bf16.Round((Part(shape, i), first) switch
+            {
+                (0, true) => MathF.Sqrt(headSize),
+                (1, true) => t * (slow ? 0.05f : 1),
+                (2, _) => qkv[i],
+                _ => 0.3f * qkv[i],
+            }));
+        }
+
+        ExpectBoth(version, shape, qkv, Gradient(shape));
+    }
+
     private static void ExpectBoth(AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput)
     {
         ExpectForward(version, shape, qkv, dOutput);
         ExpectBackward(version, shape, qkv, dOutput);
+    }
+
+    /// <summary>So many tiles that every slot of the rings of the sm_90a kernels is filled three times, and both parities of its barriers are waited for twice.</summary>
+    [TestCase(64)]
+    [TestCase(128)]
+    public void Rings_go_round(int headSize)
+    {
+        var shape = new AttentionShape(1, 580, 1, headSize);
+        ExpectBoth(AttentionVersion.Wgmma, shape, Qkv(shape), Gradient(shape));
     }
 
     /// <summary>The rows behind the last one of a sequence are the next sequence's. Whatever other sequences hold must not matter: 0 · NaN is not 0.</summary>

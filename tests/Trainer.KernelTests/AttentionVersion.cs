@@ -39,21 +39,22 @@ internal abstract class AttentionVersion
 
     private sealed class WgmmaVersion : AttentionVersion
     {
-        private const int BoxColumns = 64, BoxRows = 64;
-
         public override string ToString() => "wgmma";
 
         public override AttentionCall Forward(AttentionShape shape, DeviceBuffer output, DeviceBuffer lse, DeviceBuffer qkv) =>
             new(AttentionWgmmaKernels.Forward(shape), [Map(shape, qkv, 3), Map(shape, output, 1), lse, shape.T, shape.Heads, Scale(shape)]);
 
         public override AttentionCall BackwardKv(AttentionShape shape, DeviceBuffer dQkv, DeviceBuffer qkv, DeviceBuffer dOutput, DeviceBuffer stats) =>
-            Mma.BackwardKv(shape, dQkv, qkv, dOutput, stats);
+            new(AttentionWgmmaKernels.BackwardKv(shape), BackwardArguments(shape, dQkv, qkv, dOutput, stats));
 
         public override AttentionCall BackwardQ(AttentionShape shape, DeviceBuffer dQkv, DeviceBuffer qkv, DeviceBuffer dOutput, DeviceBuffer stats) =>
-            Mma.BackwardQ(shape, dQkv, qkv, dOutput, stats);
+            new(AttentionWgmmaKernels.BackwardQ(shape), BackwardArguments(shape, dQkv, qkv, dOutput, stats));
+
+        private static KernelArgument[] BackwardArguments(AttentionShape shape, DeviceBuffer dQkv, DeviceBuffer qkv, DeviceBuffer dOutput, DeviceBuffer stats) =>
+            [Map(shape, qkv, 3), Map(shape, dOutput, 1), Map(shape, dQkv, 3), stats, shape.T, shape.Heads, Scale(shape)];
 
         // (B, T, parts NH HS).
         private static TensorMap Map(AttentionShape shape, DeviceBuffer buffer, int parts) =>
-            new(buffer, parts * shape.Heads * shape.HeadSize, shape.T, BoxColumns, BoxRows, shape.B);
+            new(buffer, parts * shape.Heads * shape.HeadSize, shape.T, AttentionWgmmaKernels.BoxColumns, AttentionWgmmaKernels.Rows, shape.B);
     }
 }

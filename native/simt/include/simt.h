@@ -110,6 +110,7 @@ void mbarrier_wait(uint64_t* barrier, unsigned parity);
 struct BoxStart { int x, y, z; unsigned rank; };
 void tma_load(void* destination, const CUtensorMap* map, uint64_t* barrier, BoxStart start);
 void tma_store(const CUtensorMap* map, const void* source, BoxStart start);
+void bulk_load(void* destination, const void* source, unsigned bytes, uint64_t* barrier);
 void tma_store_commit();
 void tma_store_wait(unsigned keep, bool only_read);
 struct WgmmaOperands {

@@ -72,6 +72,20 @@ void finish_read(Store& s) {
     });
 }
 
+void start_load(void* to, const CUtensorMap& map, uint64_t* barrier, BoxStart start) {
+    mbarrier_ready_for_copies(barrier);
+    Load load{map, shared_address(to), barrier, start, {}};
+    release_into(load.known);            // its arrival also orders what came before its issue
+    for_each_granule(map, load.destination, start, [&](shared_addr a, const Inside& in) {
+        if (in.bytes) global_check(in.at, in.bytes, Access::read);
+        asynchronous_write(a, granule, "TMA load");
+        for (unsigned done = 0; done < granule; done += chunk_bytes) chunk_at(a + done).arriving++;
+        memset(dynamic_base + (a - window_start), 0xff, granule);
+    });
+    loads.push_back(std::move(load));
+    trace_box(map, start, false);
+}
+
 }  // namespace
 
 void copies_begin() {
@@ -80,19 +94,17 @@ void copies_begin() {
 }
 
 void tma_load(void* to, const CUtensorMap* map, uint64_t* barrier, BoxStart start) {
-    shared_addr destination = shared_address(to);
-    check(map, destination, start.rank, "TMA load");
-    mbarrier_ready_for_copies(barrier);
-    Load load{*map, destination, barrier, start, {}};
-    release_into(load.known);            // its arrival also orders what came before its issue
-    for_each_granule(*map, destination, start, [&](shared_addr a, const Inside& in) {
-        if (in.bytes) global_check(in.at, in.bytes, Access::read);
-        asynchronous_write(a, granule, "TMA load");
-        for (unsigned done = 0; done < granule; done += chunk_bytes) chunk_at(a + done).arriving++;
-        memset(dynamic_base + (a - window_start), 0xff, granule);
-    });
-    loads.push_back(std::move(load));
-    trace_box(*map, start, false);
+    check(map, shared_address(to), start.rank, "TMA load");
+    start_load(to, *map, barrier, start);
+}
+
+// As a box that is the whole of a tensor with one line.
+void bulk_load(void* to, const void* from, unsigned bytes, uint64_t* barrier) {
+    if (bytes % granule || (uintptr_t)from % granule || (uintptr_t)to % granule) fail("bulk copy: addresses and the %u bytes must be multiples of %u", bytes, granule);
+    constexpr unsigned element_bytes = 2;
+    const unsigned elements = bytes / element_bytes;
+    const CUtensorMap line{tensor_map_magic, (char*)from, {elements, 1, 1}, {bytes, 0}, {elements, 1}, 2, element_bytes, 0, {}};
+    start_load(to, line, barrier, {0, 0, 0, 2});
 }
 
 bool finish_one_transfer() {
