@@ -34,8 +34,8 @@ constexpr int kSlots = 4;   // of the ring: a tile of the other side takes a blo
 
 // The block's tiles of keys, and all tiles of queries from the first that sees one of them.
 template <int HS>
-__device__ __forceinline__ void attention_backward_kv(const CUtensorMap* qkv, const CUtensorMap* dout, const CUtensorMap* dqkv, const float2* stats, int T, int NH,
-                                                      float scale) {
+__device__ __forceinline__ void attention_backward_kv(const CUtensorMap* qkv, const CUtensorMap* dout, const CUtensorMap* dqkv, const float2* stats, int T,
+                                                      int NH, float scale) {
     using C = KvBlock<HS>;
     constexpr int kConsumers = C::kConsumers, kStatsBytes = kRows * 8;
     static_assert(kConsumers <= kSlots);
@@ -145,8 +145,8 @@ __device__ __forceinline__ void attention_backward_kv(const CUtensorMap* qkv, co
 
 // The block's tiles of queries, and all tiles of keys to the last that one of them sees.
 template <int HS>
-__device__ __forceinline__ void attention_backward_q(const CUtensorMap* qkv, const CUtensorMap* dout, const CUtensorMap* dqkv, const float2* stats, int T, int NH,
-                                                     float scale) {
+__device__ __forceinline__ void attention_backward_q(const CUtensorMap* qkv, const CUtensorMap* dout, const CUtensorMap* dqkv, const float2* stats, int T,
+                                                     int NH, float scale) {
     using C = QBlock<HS>;
     constexpr int kConsumers = C::kConsumers;
     static_assert(kConsumers <= kSlots);

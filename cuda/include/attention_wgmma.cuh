@@ -72,7 +72,8 @@ __device__ __forceinline__ void store_tile(const CUtensorMap* map, unsigned char
 #pragma unroll
     for (int i = 0; i < HS / 2; i += 2) {
         const int half = i / 2 % 2, chunk = i / 4;
-        store_shared4(chunk_address<64>(start + chunk / 8 * kBoxBytes, tile_row + half * 8, chunk % 8) + lane % 4 * 4, pack_bf16(o[i] * factor[half], o[i + 1] * factor[half]));
+        store_shared4(chunk_address<64>(start + chunk / 8 * kBoxBytes, tile_row + half * 8, chunk % 8) + lane % 4 * 4,
+                      pack_bf16(o[i] * factor[half], o[i + 1] * factor[half]));
     }
     fence_proxy_async();
     bar_sync(barrier, 128);
