@@ -29,8 +29,8 @@ __device__ __forceinline__ uint4 mask_padding(uint4 v, int column, int V) {
 
 // logits (R, Vp): replaced by the gradient unless scale is 0.   losses (R): overwritten.   targets (R), each below V or equal to ignored: such a row
 // has no loss and no gradient.   kept: how many columns, a multiple of 8, wait in shared memory; more are read again, from L2.
-extern "C" __global__ void __launch_bounds__(kThreads, 2) softmax_cross_entropy(bf16* logits, float* losses, const int* targets, int V, int Vp, int kept, int ignored,
-                                                                                float scale) {
+extern "C" __global__ void __launch_bounds__(kThreads, 2) softmax_cross_entropy(
+        bf16* logits, float* losses, const int* targets, int V, int Vp, int kept, int ignored, float scale) {
     __shared__ float scratch[2][32];
     bf16* row = logits + (size_t)blockIdx.x * Vp;
     const int target = targets[blockIdx.x], start = threadIdx.x * 8;

@@ -24,8 +24,8 @@ constexpr int kChunkWarps = 4;      // chunks of a block
 constexpr int kSlab = 128;          // channels of a warp, 4 for each lane
 
 // out (R, C): overwritten.   tokens (R), tokenTable (V, C), positionTable (maximum T, C)
-extern "C" __global__ void __launch_bounds__(kThreads) embedding_forward(bf16* out, const int* tokens, const bf16* tokenTable, const bf16* positionTable,
-                                                                         int rows, int T, int C) {
+extern "C" __global__ void __launch_bounds__(kThreads) embedding_forward(
+        bf16* out, const int* tokens, const bf16* tokenTable, const bf16* positionTable, int rows, int T, int C) {
     const unsigned i = blockIdx.x * kThreads + threadIdx.x, packs = C / 8;
     const int row = i / packs, column = i % packs * 8;
     if (row >= rows) return;
@@ -143,8 +143,8 @@ __device__ __forceinline__ TokenChunk read_chunk(const uint2* sorted, int chunk,
 
 // dTokenTable (V, C) fp32: += the runs inside a chunk.   parts (K, 2, C) fp32: [0] of a run that came from the previous chunk, [1] of one that begins here
 // and goes on.   dout (R, C), sorted (R) of embedding_sort_tokens
-extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backward_tokens(float* dTokenTable, float* parts, const bf16* dout, const uint2* sorted,
-                                                                                         int rows, int C) {
+extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backward_tokens(
+        float* dTokenTable, float* parts, const bf16* dout, const uint2* sorted, int rows, int C) {
     const int lane = threadIdx.x % 32, chunk = blockIdx.x * kChunkWarps + threadIdx.x / 32;
     if (chunk * kChunk >= rows) return;
     const TokenChunk c = read_chunk(sorted, chunk, rows, lane);
@@ -183,7 +183,8 @@ extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backwar
 }
 
 // dTokenTable: += the runs that cross ends of chunks; the chunk in which a run begins adds it up. Arguments as above.
-extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backward_tokens_finish(float* dTokenTable, const float* parts, const uint2* sorted, int rows, int C) {
+extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backward_tokens_finish(
+        float* dTokenTable, const float* parts, const uint2* sorted, int rows, int C) {
     const int lane = threadIdx.x % 32, chunk = blockIdx.x * kChunkWarps + threadIdx.x / 32;
     if (chunk * kChunk >= rows) return;
     const TokenChunk c = read_chunk(sorted, chunk, rows, lane);

@@ -100,23 +100,24 @@ __device__ __forceinline__ void layernorm_forward_rows(bf16* sum, bf16* y, float
 }
 
 // y (R, C), mean (R), rstd (R): overwritten.   x (R, C), weight (C), bias (C)
-extern "C" __global__ void __launch_bounds__(kMaxThreads) layernorm_forward(bf16* y, float* mean, float* rstd, const bf16* x, const bf16* weight, const bf16* bias,
-                                                                            int rows, int C) {
+extern "C" __global__ void __launch_bounds__(kMaxThreads) layernorm_forward(
+        bf16* y, float* mean, float* rstd, const bf16* x, const bf16* weight, const bf16* bias, int rows, int C) {
     __shared__ float scratch[2][kMaxWarps][kRows];
     layernorm_forward_rows<false>(nullptr, y, mean, rstd, x, nullptr, weight, bias, rows, C, scratch);
 }
 
 // sum (R, C), y (R, C), mean (R), rstd (R): overwritten.   residual (R, C), branch (R, C), weight (C), bias (C)
-extern "C" __global__ void __launch_bounds__(kMaxThreads) residual_layernorm_forward(bf16* sum, bf16* y, float* mean, float* rstd, const bf16* residual,
-                                                                                     const bf16* branch, const bf16* weight, const bf16* bias, int rows, int C) {
+extern "C" __global__ void __launch_bounds__(kMaxThreads) residual_layernorm_forward(
+        bf16* sum, bf16* y, float* mean, float* rstd, const bf16* residual, const bf16* branch, const bf16* weight, const bf16* bias, int rows,
+        int C) {
     __shared__ float scratch[2][kMaxWarps][kRows];
     layernorm_forward_rows<true>(sum, y, mean, rstd, residual, branch, weight, bias, rows, C, scratch);
 }
 
 // dx (R, C): +=.   partial (blocks, 2, C) fp32: overwritten, this block's sums for dweight and dbias.
 // dy (R, C), x (R, C), weight (C), mean (R), rstd (R)
-extern "C" __global__ void __launch_bounds__(kMaxThreads) layernorm_backward(bf16* dx, float* partial, const bf16* dy, const bf16* x, const bf16* weight,
-                                                                             const float* mean, const float* rstd, int rows, int C) {
+extern "C" __global__ void __launch_bounds__(kMaxThreads) layernorm_backward(
+        bf16* dx, float* partial, const bf16* dy, const bf16* x, const bf16* weight, const float* mean, const float* rstd, int rows, int C) {
     __shared__ float scratch[2][kMaxWarps][2 * kRows];   // in turns: one barrier for each kRows rows is enough
     const int column = threadIdx.x * 8;
     const bool inside = column < C;
@@ -186,7 +187,8 @@ extern "C" __global__ void __launch_bounds__(kMaxThreads) layernorm_backward(bf1
 // dweight (C), dbias (C) fp32: +=.   partial (blocks, 2, C)
 // A warp adds up 32 columns; the block's warps share the partial sums out among them.
 constexpr int kReduceWarps = 16;
-extern "C" __global__ void __launch_bounds__(32 * kReduceWarps) layernorm_backward_reduce(float* dweight, float* dbias, const float* partial, int blocks, int C) {
+extern "C" __global__ void __launch_bounds__(32 * kReduceWarps) layernorm_backward_reduce(
+        float* dweight, float* dbias, const float* partial, int blocks, int C) {
     __shared__ float sums[kReduceWarps][32];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, column = blockIdx.x * 32 + lane;   // of 2 C
     float sum = 0.f;

@@ -47,8 +47,9 @@ __device__ __forceinline__ void load_weights(float (&w)[4], const float* master,
 }
 
 template <class Optimizer, bool SecondMoment>
-__device__ __forceinline__ void update_chunk(float* master, bf16* weights, float* first, float* second, const float* gradients, double* partial, const TensorSpan* tensors,
-                                             int tensor_count, const TensorFactors* factors, const StepScalars* scalars, int rounding, double (&scratch)[2][32]) {
+__device__ __forceinline__ void update_chunk(
+        float* master, bf16* weights, float* first, float* second, const float* gradients, double* partial, const TensorSpan* tensors, int tensor_count,
+        const TensorFactors* factors, const StepScalars* scalars, int rounding, double (&scratch)[2][32]) {
     const StepScalars s = *scalars;
     if (!s.taken) return;
     const Chunk chunk = chunk_of_block(tensors, tensor_count);
@@ -104,24 +105,24 @@ __device__ __forceinline__ void update_chunk(float* master, bf16* weights, float
 
 // master (n) fp32, or null: then the bf16 weights are all there is.   weights (n) bf16, or null: fp32 training without a copy.
 // first, second (n): the moments.   gradients (n) fp32.   partial (K, 2): overwritten unless the step is not taken.   factors (tensors).   rounding: Rounding
-extern "C" __global__ void __launch_bounds__(kChunkThreads) adam_update(float* master, bf16* weights, float* first, float* second, const float* gradients, double* partial,
-                                                                        const TensorSpan* tensors, int tensor_count, const TensorFactors* factors, const StepScalars* scalars,
-                                                                        int rounding) {
+extern "C" __global__ void __launch_bounds__(kChunkThreads) adam_update(
+        float* master, bf16* weights, float* first, float* second, const float* gradients, double* partial, const TensorSpan* tensors,
+        int tensor_count, const TensorFactors* factors, const StepScalars* scalars, int rounding) {
     __shared__ double scratch[2][32];
     update_chunk<Adam, true>(master, weights, first, second, gradients, partial, tensors, tensor_count, factors, scalars, rounding, scratch);
 }
 
 // momentum (n): the buffer; the others as above.
-extern "C" __global__ void __launch_bounds__(kChunkThreads) sgd_update(float* master, bf16* weights, float* momentum, const float* gradients, double* partial,
-                                                                       const TensorSpan* tensors, int tensor_count, const TensorFactors* factors, const StepScalars* scalars,
-                                                                       int rounding) {
+extern "C" __global__ void __launch_bounds__(kChunkThreads) sgd_update(
+        float* master, bf16* weights, float* momentum, const float* gradients, double* partial, const TensorSpan* tensors, int tensor_count,
+        const TensorFactors* factors, const StepScalars* scalars, int rounding) {
     __shared__ double scratch[2][32];
     update_chunk<Sgd, false>(master, weights, momentum, nullptr, gradients, partial, tensors, tensor_count, factors, scalars, rounding, scratch);
 }
 
 // Multiplies each tensor by its factor; a factor of exactly 1 costs nothing. For a pending factor before the weights are evaluated or kept.
-extern "C" __global__ void __launch_bounds__(kChunkThreads) scale_weights(float* master, bf16* weights, const TensorSpan* tensors, int tensor_count, const float* factors,
-                                                                          int rounding, uint32_t step, uint32_t seed) {
+extern "C" __global__ void __launch_bounds__(kChunkThreads) scale_weights(
+        float* master, bf16* weights, const TensorSpan* tensors, int tensor_count, const float* factors, int rounding, uint32_t step, uint32_t seed) {
     const Chunk chunk = chunk_of_block(tensors, tensor_count);
     const float factor = factors[chunk.tensor];
     if (factor == 1.f) return;

@@ -54,8 +54,9 @@ __device__ __forceinline__ double norm_factor(Unit& unit, const StepInput& in, d
 
 // scalars: overwritten.   factors (N): overwritten.   units (U): state of CPR.   gradient_sums (N): sum_chunks of square_sums over the gradients.
 // loss: if it is not finite the step is not taken; or null.
-extern "C" __global__ void __launch_bounds__(kThreads) before_step(StepScalars* scalars, TensorFactors* factors, Unit* units, int unit_count, const StepInput* input,
-                                                                   const TensorSpan* tensors, int tensor_count, const double* gradient_sums, const double* loss) {
+extern "C" __global__ void __launch_bounds__(kThreads) before_step(
+        StepScalars* scalars, TensorFactors* factors, Unit* units, int unit_count, const StepInput* input, const TensorSpan* tensors,
+        int tensor_count, const double* gradient_sums, const double* loss) {
     __shared__ double scratch[32];
     const StepInput& in = *input;
     double sum = 0.0;
@@ -106,8 +107,9 @@ extern "C" __global__ void __launch_bounds__(kThreads) before_step(StepScalars* 
 }
 
 // units (U): norms and pending factors.   scalars: the weight norm.   weight_sums (N, 2): sum_chunks of what the pass left.
-extern "C" __global__ void __launch_bounds__(kThreads) after_step(Unit* units, int unit_count, StepScalars* scalars, const StepInput* input, const TensorSpan* tensors,
-                                                                  int tensor_count, const double* weight_sums) {
+extern "C" __global__ void __launch_bounds__(kThreads) after_step(
+        Unit* units, int unit_count, StepScalars* scalars, const StepInput* input, const TensorSpan* tensors, int tensor_count,
+        const double* weight_sums) {
     __shared__ double scratch[32];
     if (!scalars->taken) return;
     double squares = 0.0;
@@ -126,7 +128,8 @@ extern "C" __global__ void __launch_bounds__(kThreads) after_step(Unit* units, i
 }
 
 // factors (N): the pending factor of each tensor, for scale_weights; then none is pending any more.
-extern "C" __global__ void __launch_bounds__(kThreads) take_pending(float* factors, Unit* units, int unit_count, const TensorSpan* tensors, int tensor_count) {
+extern "C" __global__ void __launch_bounds__(kThreads) take_pending(
+        float* factors, Unit* units, int unit_count, const TensorSpan* tensors, int tensor_count) {
     for (int t = threadIdx.x; t < tensor_count; t += kThreads) factors[t] = tensors[t].unit >= 0 ? (float)units[tensors[t].unit].pending : 1.f;
     __syncthreads();
     for (int u = threadIdx.x; u < unit_count; u += kThreads) units[u].pending = 1.0;

@@ -18,7 +18,8 @@ constexpr int kStep = kChunkThreads * 4;              // elements that a block r
 constexpr int kIterations = kChunkElements / kStep;
 
 // partial (K): the sum of squares of each chunk.
-extern "C" __global__ void __launch_bounds__(kChunkThreads) square_sums(double* partial, const float* values, const TensorSpan* tensors, int tensor_count) {
+extern "C" __global__ void __launch_bounds__(kChunkThreads) square_sums(
+        double* partial, const float* values, const TensorSpan* tensors, int tensor_count) {
     __shared__ double scratch[32];
     const Chunk chunk = chunk_of_block(tensors, tensor_count);
     float v[kIterations][4] = {};
@@ -38,7 +39,8 @@ extern "C" __global__ void __launch_bounds__(kChunkThreads) square_sums(double* 
 
 // partial (K, 5): sums of a a, b b, a b, (a - b)^2 and (a - b)(a + b).
 constexpr int kPairQuantities = 5;
-extern "C" __global__ void __launch_bounds__(kChunkThreads) pair_sums(double* partial, const float* a, const float* b, const TensorSpan* tensors, int tensor_count) {
+extern "C" __global__ void __launch_bounds__(kChunkThreads) pair_sums(
+        double* partial, const float* a, const float* b, const TensorSpan* tensors, int tensor_count) {
     __shared__ double scratch[kPairQuantities][32];
     const Chunk chunk = chunk_of_block(tensors, tensor_count);
     float sum[kPairQuantities] = {};

@@ -88,7 +88,8 @@ internal sealed class AttentionTests
         ExpectBackward(version, shape, qkv, dOutput);
     }
 
-    /// <summary>So many tiles that every slot of the rings of the sm_90a kernels is filled three times, and both parities of its barriers are waited for twice.</summary>
+    /// <summary>So many tiles that every slot of the rings of the sm_90a kernels is filled three times, and both parities of its barriers are waited
+    /// for twice.</summary>
     [TestCase(64)]
     [TestCase(128)]
     public void Rings_go_round(int headSize)
@@ -110,7 +111,8 @@ internal sealed class AttentionTests
             {
                 double[] output = Forward(run, version, shape, Between(qkv)).Output.Values();
                 new Expectation("out", reference.Output, reference.OutputTolerances).Check(output.AsSpan(dOutput.Length, dOutput.Length));
-                double[] dQkv = Backward(run, version, shape, Between(qkv), Between(dOutput), Between(reference.RoundedOutput), Between(reference.LogSumExp.Floats())).Values();
+                double[] dQkv = Backward(run, version, shape, Between(qkv), Between(dOutput), Between(reference.RoundedOutput),
+                    Between(reference.LogSumExp.Floats())).Values();
                 new Expectation("dqkv", reference.DQkv, reference.DQkvTolerances).Check(dQkv.AsSpan(qkv.Length, qkv.Length));
             });
         }
@@ -123,7 +125,8 @@ internal sealed class AttentionTests
     }
 
     /// <summary>
-    /// Tensor cores do what the launch says and no more, shared memory has no bank conflicts, every byte of the inputs is needed and every output is written once
+    /// Tensor cores do what the launch says and no more, shared memory has no bank conflicts, every byte of the inputs is needed and every output is
+    /// written once
     /// in whole sectors. The other side's rows are read again by each block, from L2: less often than there are blocks in a head.
     /// </summary>
     [TestCaseSource(nameof(Versions))]
@@ -155,7 +158,8 @@ internal sealed class AttentionTests
         Assert.That(() => AttentionKernels.BackwardStats(new(0, 64, 1, 64)), Throws.ArgumentException.With.Message.Contains("out of range"));
     }
 
-    /// <summary>GPT-2 124M with B = 64: what a published rate counts is 94 % of what the forward kernel does, and 5 of the backward kernels' 7 products.</summary>
+    /// <summary>GPT-2 124M with B = 64: what a published rate counts is 94 % of what the forward kernel does, and 5 of the backward kernels' 7
+    /// products.</summary>
     [Test]
     public void The_causal_half_is_less_than_what_is_computed()
     {
@@ -173,7 +177,8 @@ internal sealed class AttentionTests
         return (output, lse);
     }
 
-    private static DeviceBuffer Backward(KernelRun run, AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput, float[] output, float[] lse)
+    private static DeviceBuffer Backward(KernelRun run, AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput,
+        float[] output, float[] lse)
     {
         var (dQkv, stats) = (run.Output("dqkv", BufferType.Bf16, 3 * shape.OutputCount), run.Output("stats", BufferType.Float, shape.StatsCount));
         var (input, gradient) = (run.Bf16("qkv", qkv), run.Bf16("dout", dOutput));

@@ -50,7 +50,8 @@ internal abstract class AttentionVersion
         public override AttentionCall BackwardQ(AttentionShape shape, DeviceBuffer dQkv, DeviceBuffer qkv, DeviceBuffer dOutput, DeviceBuffer stats) =>
             new(AttentionWgmmaKernels.BackwardQ(shape), BackwardArguments(shape, dQkv, qkv, dOutput, stats));
 
-        private static KernelArgument[] BackwardArguments(AttentionShape shape, DeviceBuffer dQkv, DeviceBuffer qkv, DeviceBuffer dOutput, DeviceBuffer stats) =>
+        private static KernelArgument[] BackwardArguments(AttentionShape shape, DeviceBuffer dQkv, DeviceBuffer qkv, DeviceBuffer dOutput,
+            DeviceBuffer stats) =>
             [Map(shape, qkv, 3), Map(shape, dOutput, 1), Map(shape, dQkv, 3), stats, shape.T, shape.Heads, Scale(shape)];
 
         // (B, T, parts NH HS).

@@ -27,10 +27,13 @@ internal sealed class CatalogueTests
     private static readonly string[] Others =
     [
         "gemm_forward_mma", "gemm_forward_gelu_mma", "gemm_backward_input_mma", "gemm_backward_input_dgelu_mma", "gemm_backward_weight_mma",
-        "attention_forward_hs64", "attention_backward_kv_hs64", "attention_backward_q_hs64", "sgd_update", "scale_weights", "take_pending", "pair_sums", "angles",
+        "attention_forward_hs64", "attention_backward_kv_hs64", "attention_backward_q_hs64", "sgd_update", "scale_weights", "take_pending",
+            "pair_sums", "angles",
         "cast_to_bf16", "cast_to_float", "fill", "update_average", "layernorm_forward",
-        .. Widths("gemm_forward_wgmma"), .. Widths("gemm_forward_gelu_wgmma"), .. Widths("gemm_backward_input_wgmma"), .. Widths("gemm_backward_input_dgelu_wgmma"),
-        .. Widths("gemm_backward_weight_wgmma"), "attention_forward_hs128", "attention_backward_stats_hs128", "attention_backward_kv_hs128", "attention_backward_q_hs128",
+        .. Widths("gemm_forward_wgmma"), .. Widths("gemm_forward_gelu_wgmma"), .. Widths("gemm_backward_input_wgmma"),
+            .. Widths("gemm_backward_input_dgelu_wgmma"),
+        .. Widths("gemm_backward_weight_wgmma"), "attention_forward_hs128", "attention_backward_stats_hs128", "attention_backward_kv_hs128",
+            "attention_backward_q_hs128",
         "attention_forward_wgmma_hs128", "attention_backward_kv_wgmma_hs128", "attention_backward_q_wgmma_hs128",
     ];
 
@@ -97,7 +100,8 @@ internal sealed class CatalogueTests
         static IEnumerable<Entry> Linear(string layer, int n, int k, int launches, bool bias, bool dgelu = false)
         {
             int width = Width(k, n);
-            var input = dgelu ? GemmWgmmaKernels.BackwardInputDGelu(Rows, n, k, width, Multiprocessors) : GemmWgmmaKernels.BackwardInput(Rows, n, k, width, Multiprocessors);
+            var input = dgelu ? GemmWgmmaKernels.BackwardInputDGelu(Rows, n, k, width, Multiprocessors) : GemmWgmmaKernels.BackwardInput(Rows, n, k,
+                width, Multiprocessors);
             yield return new(input, launches, Product, layer);
             var plan = GemmWgmmaKernels.WeightPlan(Rows, n, k, Multiprocessors);
             yield return new(GemmWgmmaKernels.BackwardWeight(Rows, n, k, plan, Multiprocessors, bias, accumulate: false), launches, Product, layer);
@@ -130,7 +134,8 @@ internal sealed class CatalogueTests
     // The longer of the two ways that the device has: memory and tensor cores.
     private static double Floor(KernelLaunch launch) => Math.Max(launch.Bytes / BytesPerSecond, OnTensorCores(launch) ? launch.Flops / FlopsPerSecond : 0);
 
-    private static bool OnTensorCores(KernelLaunch launch) => launch.Kernel.Contains("_wgmma_", StringComparison.Ordinal) || launch.Kernel.Contains("_mma", StringComparison.Ordinal);
+    private static bool OnTensorCores(KernelLaunch launch) => launch.Kernel.Contains("_wgmma_",
+        StringComparison.Ordinal) || launch.Kernel.Contains("_mma", StringComparison.Ordinal);
 
     private static string Microseconds(double seconds) => (seconds * 1e6).ToString(seconds < 1e-5 ? "N1" : "N0", CultureInfo.InvariantCulture);
 

@@ -9,7 +9,8 @@ internal sealed class EmbeddingTests
     // B, T, C, vocabulary. Few tokens make long runs that cross many chunks; many make none.
     private static readonly (int B, int T, int C, int Vocabulary)[] Shapes =
     [
-        (1, 1, 8, 1), (1, 7, 24, 3), (2, 16, 8, 2), (2, 33, 264, 5), (3, 50, 64, 300), (1, 129, 8, 1), (1, 65, 8, 2), (1, 33, 8, 5), (4, 64, 768, 50257), (2, 160, 16, 257), (1, 3000, 8, 70000),
+        (1, 1, 8, 1), (1, 7, 24, 3), (2, 16, 8, 2), (2, 33, 264, 5), (3, 50, 64, 300), (1, 129, 8, 1), (1, 65, 8, 2), (1, 33, 8, 5), (4, 64, 768,
+            50257), (2, 160, 16, 257), (1, 3000, 8, 70000),
     ];
 
     [TestCaseSource(nameof(Shapes))]
@@ -38,7 +39,8 @@ internal sealed class EmbeddingTests
         int[] kept = vocabulary > 1000 ? compact : tokens;
         int table = vocabulary > 1000 ? tableRows : vocabulary;
         float[] dout = TestValues.Normal(rows * c, 4).Rounded(), dTokens = TestValues.Normal(table * c, 5), dPositions = TestValues.Normal((t + 3) * c, 6);
-        double[] tokenGradient = dTokens.Doubles(), positionGradient = dPositions.Doubles(), tokenTerms = dTokens.Magnitudes(), positionTerms = dPositions.Magnitudes();
+        double[] tokenGradient = dTokens.Doubles(), positionGradient = dPositions.Doubles(), tokenTerms = dTokens.Magnitudes(),
+            positionTerms = dPositions.Magnitudes();
         ReferenceOperations.EmbeddingBackward(tokenGradient, positionGradient, dout.Doubles(), kept, b, t, c);
         ReferenceOperations.EmbeddingBackward(tokenTerms, positionTerms, dout.Magnitudes(), kept, b, t, c);
 

@@ -16,7 +16,8 @@ internal sealed class LayerNormTests
         KernelRun.InAllOrders(run =>
         {
             var (y, mean, rstd) = Outputs(run, rows, c);
-            run.Launch(LayerNormKernels.Forward(rows, c), y, mean, rstd, run.Bf16("x", data.X), run.Bf16("weight", data.Weight), run.Bf16("bias", data.Bias), rows, c);
+            run.Launch(LayerNormKernels.Forward(rows, c), y, mean, rstd, run.Bf16("x", data.X), run.Bf16("weight", data.Weight), run.Bf16("bias",
+                data.Bias), rows, c);
             ExpectForward(run, y, mean, rstd, data.X, data, rows, c);
         });
     }
@@ -54,7 +55,8 @@ internal sealed class LayerNormTests
         KernelRun.InAllOrders(run =>
         {
             var (y, mean, rstd) = Outputs(run, rows, c);
-            run.Launch(LayerNormKernels.Forward(rows, c), y, mean, rstd, run.Bf16("x", x), run.Bf16("weight", data.Weight), run.Bf16("bias", data.Bias), rows, c);
+            run.Launch(LayerNormKernels.Forward(rows, c), y, mean, rstd, run.Bf16("x", x), run.Bf16("weight", data.Weight), run.Bf16("bias",
+                data.Bias), rows, c);
 
             // The mean of equal numbers errs by the roundings of the sum; a deviation of that size is all that is normalised.
             double error = 4 * Math.Sqrt(c) * U * Math.Abs(x[0]);

@@ -15,8 +15,10 @@ internal sealed class OptimizerTests
 
     private static readonly TensorFactors[] Factors =
     [
-        new() { Rate = 1e-3f, L2 = 0, Before = 1, After = 1 }, new() { Rate = 1e-3f, L2 = 0.1f, Before = 1, After = 1 }, new() { Rate = 1, L2 = 1, Before = 2, After = 2 },
-        new() { Rate = 2e-3f, L2 = 0, Before = 0.99f, After = 1 }, new() { Rate = 1e-3f, L2 = 0, Before = 1, After = 1.01f }, new() { Rate = 0, L2 = 0.2f, Before = 0.5f, After = 0.9f },
+        new() { Rate = 1e-3f, L2 = 0, Before = 1, After = 1 }, new() { Rate = 1e-3f, L2 = 0.1f, Before = 1, After = 1 }, new() { Rate = 1, L2 = 1,
+            Before = 2, After = 2 },
+        new() { Rate = 2e-3f, L2 = 0, Before = 0.99f, After = 1 }, new() { Rate = 1e-3f, L2 = 0, Before = 1, After = 1.01f }, new() { Rate = 0,
+            L2 = 0.2f, Before = 0.5f, After = 0.9f },
     ];
 
     [TestCase(1, false, 1f)]
@@ -37,7 +39,8 @@ internal sealed class OptimizerTests
         var data = new Data(started: step > 1);
         var scalars = new StepScalars
         {
-            Taken = 1, Step = (uint)step, GradientScale = 0.5f, Momentum = step == 1 ? 0 : 0.9f, Gain = step == 1 ? 1 : 0.75f, RateInMomentum = rateInMomentum ? 1 : 0,
+            Taken = 1, Step = (uint)step, GradientScale = 0.5f, Momentum = step == 1 ? 0 : 0.9f, Gain = step == 1 ? 1 : 0.75f,
+            RateInMomentum = rateInMomentum ? 1 : 0,
         };
         double[] w = data.Weights.Doubles(), m = data.First.Doubles(), wTolerance = new double[Size], mTolerance = new double[Size];
         for (int t = 0; t < Tensors.Length; t++)
@@ -58,7 +61,8 @@ internal sealed class OptimizerTests
         KernelRun.InAllOrders(run =>
         {
             var buffers = new Buffers(run, data, scalars, master: true, copy: true);
-            run.Launch(OptimizerKernels.SgdUpdate(buffers.Table), buffers.Master, buffers.Copy, buffers.First, buffers.Gradients, buffers.Partial, buffers.Spans,
+            run.Launch(OptimizerKernels.SgdUpdate(buffers.Table), buffers.Master, buffers.Copy, buffers.First, buffers.Gradients, buffers.Partial,
+                buffers.Spans,
                 Tensors.Length, buffers.Factors, buffers.Scalars, (int)Rounding.Nearest);
             run.Expect(buffers.First, m, mTolerance);
             ExpectWeights(run, buffers, data, w, wTolerance);
@@ -170,9 +174,14 @@ internal sealed class OptimizerTests
     public void Memory_is_read_and_written_once() => KernelRun.Once(run =>
     {
         var data = new Data(started: true);
-        var buffers = new Buffers(run, data, new StepScalars { Taken = 1, Step = 2, GradientScale = 1, Beta1 = 0.9f, Beta2 = 0.95f, Epsilon = 1e-8f, FirstCorrection = 2, SecondCorrection = 2 }, true, true);
+        var scalars = new StepScalars
+        {
+            Taken = 1, Step = 2, GradientScale = 1, Beta1 = 0.9f, Beta2 = 0.95f, Epsilon = 1e-8f, FirstCorrection = 2, SecondCorrection = 2,
+        };
+        var buffers = new Buffers(run, data, scalars, master: true, copy: true);
         TrafficCheck.IsIdeal(run, OptimizerKernels.AdamUpdate(buffers.Table), buffers.AdamArguments((int)Rounding.Stochastic));
-        TrafficCheck.IsIdeal(run, OptimizerKernels.SgdUpdate(buffers.Table), buffers.Master, buffers.Copy, buffers.First, buffers.Gradients, buffers.Partial, buffers.Spans,
+        TrafficCheck.IsIdeal(run, OptimizerKernels.SgdUpdate(buffers.Table), buffers.Master, buffers.Copy, buffers.First, buffers.Gradients,
+            buffers.Partial, buffers.Spans,
             Tensors.Length, buffers.Factors, buffers.Scalars, (int)Rounding.Nearest);
         var scales = run.Float("scales", [2, 2, 2, 2, 2, 2]);
         TrafficCheck.IsIdeal(run, OptimizerKernels.ScaleWeights(buffers.Table), buffers.Master, buffers.Copy, buffers.Spans, Tensors.Length, scales, 0, 1u, 1u);

@@ -24,9 +24,12 @@ internal sealed class RegularizerTests
         ("decay last, ramped", new() { Kind = RegularizerKind.Decay, WeightDecay = 2, Order = RegularizerOrder.Post, WeightDecaySchedule = Schedule.Ramp(4) }),
         ("decoupled decay", new() { Kind = RegularizerKind.DecayDecoupled, WeightDecay = 0.05 }),
         ("norm control", new() { Kind = RegularizerKind.NormControl, NormTarget = 1.5, NormRate = 0.3 }),
-        ("norm control of tensors, ramped", new() { Kind = RegularizerKind.NormControl, NormTarget = 0.5, NormRate = 1, NormScope = NormScope.Tensor, NormTargetSchedule = Schedule.Ramp(4) }),
-        ("norm control before the step, ramped rate", new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 0.2, Order = RegularizerOrder.Pre, NormRateSchedule = Schedule.Ramp(3) }),
-        ("norm control of tensors before the step", new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 0.2, Order = RegularizerOrder.Pre, NormScope = NormScope.Tensor }),
+        ("norm control of tensors, ramped", new() { Kind = RegularizerKind.NormControl, NormTarget = 0.5, NormRate = 1,
+            NormScope = NormScope.Tensor, NormTargetSchedule = Schedule.Ramp(4) }),
+        ("norm control before the step, ramped rate", new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 0.2,
+            Order = RegularizerOrder.Pre, NormRateSchedule = Schedule.Ramp(3) }),
+        ("norm control of tensors before the step", new() { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 0.2,
+            Order = RegularizerOrder.Pre, NormScope = NormScope.Tensor }),
     ];
 
     [TestCaseSource(nameof(NamedRules))]
@@ -117,7 +120,8 @@ internal sealed class RegularizerTests
         var unit = new RegularizedUnit { Rule = UnitRule.ParameterBound, After = 1, Rate = 1, Count = 4, Bound = 4, Pending = 1 };
         float root = MathF.Sqrt(2);
         var after = StepOnce(unit, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
-        Assert.That((after.Multiplier, after.Pending), Is.EqualTo((1.0, -1.0)).Using<(double A, double B)>((x, y) => Math.Abs(x.A - y.A) + Math.Abs(x.B - y.B) < 1e-6));
+        Assert.That((after.Multiplier, after.Pending), Is.EqualTo((1.0, -1.0)).Using<(double A, double B)>((x,
+            y) => Math.Abs(x.A - y.A) + Math.Abs(x.B - y.B) < 1e-6));
 
         // Below the bound the multiplier falls, not below 0; with the paper's order the factor joins the pass itself.
         after = StepOnce(unit with { Bound = 9, Multiplier = 0.1 }, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
@@ -149,7 +153,8 @@ internal sealed class RegularizerTests
         var unit = new RegularizedUnit { Rule = rule, After = 1, Strength = strength, InitialNorm = 5, Pending = 1, Norm = 5 };
         Assert.That(StepOnce(unit, [3, 4], [0, 0], PlainInput with { Step = 2 }).Pending, Is.EqualTo(factor).Within(1e-6));
         var before = StepOnce(unit with { After = 0 }, [3, 4], [0, 0], PlainInput with { Step = 2 });
-        Assert.That((before.Pending, before.Norm), Is.EqualTo((1.0, 5 * factor)).Using<(double A, double B)>((x, y) => Math.Abs(x.A - y.A) + Math.Abs(x.B - y.B) < 1e-5));
+        Assert.That((before.Pending, before.Norm), Is.EqualTo((1.0, 5 * factor)).Using<(double A, double B)>((x,
+            y) => Math.Abs(x.A - y.A) + Math.Abs(x.B - y.B) < 1e-5));
     }
 
     [TestCase(UnitRule.NormControl)]

@@ -181,7 +181,8 @@ internal sealed class SimulatorTests
         KernelRun.InAllOrders(run =>
         {
             var (to, copied) = (run.Bf16("to", new float[planes * rows * columns], changing: true), run.Output("line", BufferType.Float, 16));
-            string? error = run.Error(Launch("selftest_planes", 1, 64, shared: (64 * 128) + 64 + 8), Map(run.Bf16("from", values)), Map(to), run.Float("values", line), copied,
+            string? error = run.Error(Launch("selftest_planes", 1, 64, shared: (64 * 128) + 64 + 8), Map(run.Bf16("from", values)), Map(to),
+                run.Float("values", line), copied,
                 x, y, z, mistake);
             Expect(error, message);
             if (message != null)
@@ -207,7 +208,8 @@ internal sealed class SimulatorTests
         KernelRun.InAllOrders(run =>
         {
             var output = run.Output("o", BufferType.Float, GranuleFloats);
-            run.Launch(Launch("selftest_wgmma_registers", 1, 128, shared: (64 * 128) + 8), new TensorMap(run.Bf16("v", v), 64, 64, 64, 64), run.Bf16("p", p), output);
+            run.Launch(Launch("selftest_wgmma_registers", 1, 128, shared: (64 * 128) + 8), new TensorMap(run.Bf16("v", v), 64, 64, 64, 64),
+                run.Bf16("p", p), output);
             run.Expect(output, Product(p, v, 64, 64, 64, transposed: false), Tolerance(GranuleFloats));
         });
     }

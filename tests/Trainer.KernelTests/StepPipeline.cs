@@ -58,8 +58,10 @@ internal sealed class StepPipeline
         _run.Launch(OptimizerKernels.SquareSums(Table), _gradientPartial, gradientBuffer, _spans, n);
         _run.Launch(OptimizerKernels.SumChunks(Table, 1), _gradientSums, _gradientPartial, _spans, 1);
         _run.Launch(OptimizerKernels.BeforeStep(Table), _scalars, _factors, _units, _unitCount, inputBuffer, _spans, n, _gradientSums, lossBuffer);
-        _run.Launch(OptimizerKernels.AdamUpdate(Table), Master, Copy, _first, _second, gradientBuffer, _updatePartial, _spans, n, _factors, _scalars, (int)Rounding.Nearest);
-        _run.Launch(OptimizerKernels.SumChunks(Table, OptimizerKernels.UpdateQuantities), _weightSums, _updatePartial, _spans, OptimizerKernels.UpdateQuantities);
+        _run.Launch(OptimizerKernels.AdamUpdate(Table), Master, Copy, _first, _second, gradientBuffer, _updatePartial, _spans, n, _factors,
+            _scalars, (int)Rounding.Nearest);
+        _run.Launch(OptimizerKernels.SumChunks(Table, OptimizerKernels.UpdateQuantities), _weightSums, _updatePartial, _spans,
+            OptimizerKernels.UpdateQuantities);
         _run.Launch(OptimizerKernels.AfterStep(Table), _units, _unitCount, _scalars, inputBuffer, _spans, n, _weightSums);
     }
 

@@ -53,7 +53,8 @@ internal sealed class SumTests
         Fill(3, v => 2 * v);
         for (long i = Tensors[5].Offset; i < Tensors[5].Offset + Tensors[5].Count; i++)
             b[i] = a[i] + (1e-5f * b[i]);
-        double[] sums = new double[5 * Tensors.Length], sumTolerance = new double[sums.Length], angles = new double[2 * Tensors.Length], angleTolerance = new double[angles.Length];
+        double[] sums = new double[5 * Tensors.Length], sumTolerance = new double[sums.Length], angles = new double[2 * Tensors.Length],
+            angleTolerance = new double[angles.Length];
         for (int t = 0; t < Tensors.Length; t++)
         {
             var terms = new double[5];
@@ -81,12 +82,14 @@ internal sealed class SumTests
             // The square of the distance errs by the errors of the two sums it is made of; the angle by half of that relative to itself, and opposite
             // vectors, where the arc sine is steep, by its root.
             double error = ((sumTolerance[(5 * t) + 3] + (2 * Math.Abs(normA - normB) * sumTolerance[(5 * t) + 4] / (normA + normB))) / (normA * normB)) + (FloatSum * square);
-            angleTolerance[(2 * t) + 1] = square > 3.9 ? 2 * Math.Sqrt(error) : square == 0 ? Math.Sqrt(error) : Math.Min(Math.Sqrt(error), error / Math.Sqrt(square)) * 2;
+            angleTolerance[(2 * t) + 1] = square > 3.9 ? 2 * Math.Sqrt(error) : square == 0 ? Math.Sqrt(error) : Math.Min(Math.Sqrt(error),
+                error / Math.Sqrt(square)) * 2;
         }
 
         KernelRun.InAllOrders(run =>
         {
-            var (table, output, angleOutput) = (Table(), run.Output("sums", BufferType.Double, sums.Length), run.Output("angles", BufferType.Double, angles.Length));
+            var (table, output, angleOutput) = (Table(), run.Output("sums", BufferType.Double, sums.Length), run.Output("angles", BufferType.Double,
+                angles.Length));
             var (partial, spans) = (run.Output("partial", BufferType.Double, 5 * table.Chunks), run.Structs("tensors", table.Spans));
             run.Launch(OptimizerKernels.PairSums(table), partial, run.Float("a", a), run.Float("b", b), spans, Tensors.Length);
             run.Launch(OptimizerKernels.SumChunks(table, 5), output, partial, spans, 5);

@@ -24,7 +24,8 @@ internal static class TrafficCheck
         var traffic = run.Trace(launch, arguments);
         double bytes = traffic.LoadedBytes + traffic.StoredBytes;
         Assert.That(bytes, Is.EqualTo((double)launch.Bytes).Within(slack * launch.Bytes), $"{launch.Kernel}: bytes of device memory");
-        Assert.That((traffic.LoadSectors + traffic.StoreSectors) * SectorBytes, Is.LessThanOrEqualTo(sectors * bytes), $"{launch.Kernel}: bytes of the sectors asked for");
+        Assert.That((traffic.LoadSectors + traffic.StoreSectors) * SectorBytes, Is.LessThanOrEqualTo(sectors * bytes),
+            $"{launch.Kernel}: bytes of the sectors asked for");
         Assert.That(traffic.SharedConflicts, Is.Zero, $"{launch.Kernel}: conflicts between banks of shared memory");
         if (traffic.MmaFlops + traffic.WgmmaFlops > 0)
             Assert.That(traffic.MmaFlops + traffic.WgmmaFlops, Is.EqualTo((ulong)launch.Flops), $"{launch.Kernel}: operations of tensor cores");

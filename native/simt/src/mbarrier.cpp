@@ -77,7 +77,8 @@ void mbarrier_complete(uint64_t* p, unsigned bytes, const Known& known) {
 
 void mbarrier_ready_for_copies(uint64_t* p) {
     Mbarrier& m = get(p, "asynchronous copy");
-    if (block.fibers[m.initialiser].proxy_fences <= m.fences) fail("asynchronous copy: the %s was initialised without a fence.proxy.async after it", name_of(p).c_str());
+    if (block.fibers[m.initialiser].proxy_fences <= m.fences)
+        fail("asynchronous copy: the %s was initialised without a fence.proxy.async after it", name_of(p).c_str());
 }
 
 // Waits for the phase with this parity: passes at once when the barrier is in a phase of the other parity.

@@ -84,12 +84,14 @@ void shared_access(const void* p, unsigned bytes, Access access, const void* ins
     if (dynamic)
         for (size_t c = offset / chunk_bytes; c <= (offset + bytes - 1) / chunk_bytes; c++) {
             if (chunks[c].arriving) fail("%s %s, where an asynchronous copy has not arrived (missing wait?)", verb, cell_name(object, offset).c_str());
-            if (chunks[c].reading && access != Access::read) fail("writes %s, which an asynchronous operation still reads", cell_name(object, offset).c_str());
+            if (chunks[c].reading && access != Access::read)
+                fail("writes %s, which an asynchronous operation still reads", cell_name(object, offset).c_str());
         }
     for (unsigned done = 0; done < bytes; done += 4) {
         SharedCell& s = fresh((dynamic ? dynamic_cells : static_cells)[(offset + done) / 4]);
         uint8_t part = bytes >= 4 ? 0xf : ((1u << bytes) - 1) << (offset & 3);
-        if (sees_accesses && access == Access::read && (s.initialised & part) != part) fail("reads %s, which was never written", cell_name(object, offset + done).c_str());
+        if (sees_accesses && access == Access::read && (s.initialised & part) != part)
+            fail("reads %s, which was never written", cell_name(object, offset + done).c_str());
         check_access(s.cell, access, part, cell_name, object, offset + done);
         if (access != Access::read) s.initialised |= part;
     }

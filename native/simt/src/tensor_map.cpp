@@ -2,7 +2,8 @@
 
 namespace simt {
 
-std::string encode_tensor_map(CUtensorMap* map, void* base, uint32_t rank, const uint64_t* extent, const uint64_t* pitch, const uint32_t* box, uint32_t swizzle) {
+std::string encode_tensor_map(CUtensorMap* map, void* base, uint32_t rank, const uint64_t* extent, const uint64_t* pitch, const uint32_t* box,
+                              uint32_t swizzle) {
     constexpr uint32_t element_bytes = 2;
     if ((uintptr_t)map % 64) return "the map is not aligned to 64 bytes";
     if ((uintptr_t)base % 16) return "the tensor's address is not a multiple of 16";

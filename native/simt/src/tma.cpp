@@ -31,7 +31,8 @@ template <class F> void for_each_granule(const CUtensorMap& m, shared_addr addre
     int64_t elements = granule / m.element_bytes;
     for (unsigned r = 0; r < m.box[1]; r++)
         for (unsigned g = 0; g < line_bytes / granule; g++) {
-            int64_t line = (int64_t)start.y + r, first = start.x + g * elements, from = std::max<int64_t>(first, 0), to = std::min<int64_t>(first + elements, m.extent[0]);
+            int64_t line = (int64_t)start.y + r, first = start.x + g * elements;
+            int64_t from = std::max<int64_t>(first, 0), to = std::min<int64_t>(first + elements, m.extent[0]);
             Inside in{};
             if (start.z >= 0 && start.z < (int64_t)m.extent[2] && line >= 0 && line < (int64_t)m.extent[1] && from < to)
                 in = {m.base + start.z * m.pitch[1] + line * m.pitch[0] + from * m.element_bytes, (unsigned)((from - first) * m.element_bytes),
@@ -43,7 +44,8 @@ template <class F> void for_each_granule(const CUtensorMap& m, shared_addr addre
 void check(const CUtensorMap* map, shared_addr address, unsigned rank, const char* what) {
     if ((uintptr_t)map % 64 || map->magic != tensor_map_magic) fail("%s: not a tensor map (it must be a __grid_constant__ parameter)", what);
     if (map->rank != rank) fail("%s: %u coordinates for a tensor of %u dimensions", what, rank, map->rank);
-    if (map->swizzle && map->box[0] * map->element_bytes != granule << map->swizzle) fail("%s: a line of the box is shorter than the swizzle (not modelled)", what);
+    if (map->swizzle && map->box[0] * map->element_bytes != granule << map->swizzle)
+        fail("%s: a line of the box is shorter than the swizzle (not modelled)", what);
     unsigned align = map->swizzle ? 128u << map->swizzle : 128u;   // one pattern
     if (address % align) fail("%s: the shared address 0x%x is not a multiple of the %u bytes of the swizzle's pattern", what, address, align);
 }
@@ -100,7 +102,8 @@ void tma_load(void* to, const CUtensorMap* map, uint64_t* barrier, BoxStart star
 
 // As a box that is the whole of a tensor with one line.
 void bulk_load(void* to, const void* from, unsigned bytes, uint64_t* barrier) {
-    if (bytes % granule || (uintptr_t)from % granule || (uintptr_t)to % granule) fail("bulk copy: addresses and the %u bytes must be multiples of %u", bytes, granule);
+    if (bytes % granule || (uintptr_t)from % granule || (uintptr_t)to % granule)
+        fail("bulk copy: addresses and the %u bytes must be multiples of %u", bytes, granule);
     constexpr unsigned element_bytes = 2;
     const unsigned elements = bytes / element_bytes;
     const CUtensorMap line{tensor_map_magic, (char*)from, {elements, 1, 1}, {bytes, 0}, {elements, 1}, 2, element_bytes, 0, {}};

@@ -55,7 +55,8 @@ Warpgroup& warpgroup(const char* what) {
 // The matrix descriptor of the PTX ISA: addresses and offsets in units of 16 bytes, and the swizzle.
 struct Descriptor { unsigned start, leading, stride, swizzle; };
 Descriptor decode(uint64_t d, char operand) {
-    if (d & (3ull << 14 | 3ull << 30 | 7ull << 46 | 0x3ffull << 52)) fail("wgmma: reserved bits are set in the descriptor of %c (%016llx)", operand, (unsigned long long)d);
+    if (d & (3ull << 14 | 3ull << 30 | 7ull << 46 | 0x3ffull << 52))
+        fail("wgmma: reserved bits are set in the descriptor of %c (%016llx)", operand, (unsigned long long)d);
     if (d >> 49 & 7) fail("wgmma: the base offset of the descriptor of %c is not 0 (not modelled)", operand);
     static const unsigned swizzle[4] = {0, 3, 2, 1};   // 1 is 128 bytes, 2 is 64, 3 is 32
     Descriptor r{(unsigned)(d & 0x3fff) << 4, (unsigned)(d >> 16 & 0x3fff) << 4, (unsigned)(d >> 32 & 0x3fff) << 4, swizzle[d >> 62]};
@@ -135,7 +136,8 @@ void take_registers(Accumulators& accumulators, int warp, void** arguments, bool
         accumulators.registers[t] = d;
         for (int i = 0; i < accumulators.n / 2; i++) {
             float& element = accumulators.d[fragment_row(t, i) * accumulators.n + fragment_column(t, i)];
-            if (known && keep && std::bit_cast<uint32_t>(element) != std::bit_cast<uint32_t>(d[i])) fail("wgmma: accumulators changed after the last wgmma.fence");
+            if (known && keep && std::bit_cast<uint32_t>(element) != std::bit_cast<uint32_t>(d[i]))
+                fail("wgmma: accumulators changed after the last wgmma.fence");
             element = d[i];
             memcpy(&d[i], &in_flight_bits, 4);
         }
@@ -227,7 +229,8 @@ void wait(void** arguments, uint32_t) {
         for (int t = warp * 32; t < warp * 32 + 32; t++)
             for (int i = 0; i < a.n / 2; i++) {
                 float& r = a.registers[t][i];
-                if (std::bit_cast<uint32_t>(r) != in_flight_bits) fail("accumulators of thread %d of the warpgroup were written while a product was in flight", t);
+                if (std::bit_cast<uint32_t>(r) != in_flight_bits)
+                    fail("accumulators of thread %d of the warpgroup were written while a product was in flight", t);
                 r = a.d[fragment_row(t, i) * a.n + fragment_column(t, i)];
             }
         g.fenced[warp] = false;

@@ -2,7 +2,10 @@ using static Trainer.Cuda.Kernels.KernelLaunch;
 
 namespace Trainer.Cuda.Kernels;
 
-/// <summary>Launches of <c>cuda/attention_*_wgmma.cu</c>, for sm_90a. The backward pass also takes <see cref="AttentionKernels.BackwardStats"/>, before the others.</summary>
+/// <summary>
+/// Launches of <c>cuda/attention_*_wgmma.cu</c>, for sm_90a. The backward pass also takes <see cref="AttentionKernels.BackwardStats"/>, before the
+/// others.
+/// </summary>
 /// <remarks>
 /// Tensor maps have three dimensions: the columns of all parts and heads, T rows, B planes; boxes of <see cref="BoxColumns"/> x <see cref="Rows"/> x 1, with the
 /// 128-byte swizzle and zeros outside.

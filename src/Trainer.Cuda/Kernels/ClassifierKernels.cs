@@ -14,7 +14,8 @@ internal static class ClassifierKernels
     /// <param name="padded">Vp.</param>
     /// <param name="sharedLimit">The bytes of shared memory that a block of the device may have.</param>
     public static KernelLaunch SoftmaxCrossEntropy(int rows, int vocabulary, int padded, int sharedLimit) =>
-        new("softmax_cross_entropy", new(rows), new(Threads), 2 * KeptColumns(padded, sharedLimit), rows * ((2L * vocabulary) + (2L * padded) + 8), 9L * rows * vocabulary);
+        new("softmax_cross_entropy", new(rows), new(Threads), 2 * KeptColumns(padded, sharedLimit),
+            rows * ((2L * vocabulary) + (2L * padded) + 8), 9L * rows * vocabulary);
 
     /// <summary>The columns of a row that wait in shared memory.</summary>
     public static int KeptColumns(int padded, int sharedLimit) => Math.Min(padded, (sharedLimit - ReservedSharedBytes) / 16 * 8);

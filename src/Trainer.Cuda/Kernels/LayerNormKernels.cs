@@ -15,11 +15,13 @@ internal static class LayerNormKernels
 
     /// <summary><c>layernorm_forward(y, mean, rstd, x, weight, bias, R, C)</c>.</summary>
     public static KernelLaunch Forward(int rows, int channels) =>
-        new("layernorm_forward", new(Blocks(rows, RowsPerBlock)), Threads(channels), 0, (4L * rows * channels) + (8L * rows) + (4L * channels), 8L * rows * channels);
+        new("layernorm_forward", new(Blocks(rows, RowsPerBlock)), Threads(channels), 0,
+            (4L * rows * channels) + (8L * rows) + (4L * channels), 8L * rows * channels);
 
     /// <summary><c>residual_layernorm_forward(sum, y, mean, rstd, residual, branch, weight, bias, R, C)</c>.</summary>
     public static KernelLaunch ResidualForward(int rows, int channels) =>
-        new("residual_layernorm_forward", new(Blocks(rows, RowsPerBlock)), Threads(channels), 0, (8L * rows * channels) + (8L * rows) + (4L * channels), 9L * rows * channels);
+        new("residual_layernorm_forward", new(Blocks(rows, RowsPerBlock)), Threads(channels), 0,
+            (8L * rows * channels) + (8L * rows) + (4L * channels), 9L * rows * channels);
 
     /// <summary><c>layernorm_backward(dx, partial, dy, x, weight, mean, rstd, R, C)</c>; partial holds <see cref="PartialCount"/> floats.</summary>
     public static KernelLaunch Backward(int rows, int channels) =>

@@ -23,10 +23,12 @@ internal static class OptimizerKernels
     /// <param name="table">The tensors.</param>
     /// <param name="master">Whether there are fp32 master weights.</param>
     /// <param name="copy">Whether there are bf16 weights.</param>
-    public static KernelLaunch AdamUpdate(TensorTable table, bool master = true, bool copy = true) => Update("adam_update", table, 20 + WeightBytes(master, copy), 19);
+    public static KernelLaunch AdamUpdate(TensorTable table, bool master = true, bool copy = true) =>
+        Update("adam_update", table, 20 + WeightBytes(master, copy), 19);
 
     /// <summary><c>sgd_update(master, weights, momentum, gradients, partial, tensors, N, factors, scalars, rounding)</c>.</summary>
-    public static KernelLaunch SgdUpdate(TensorTable table, bool master = true, bool copy = true) => Update("sgd_update", table, 12 + WeightBytes(master, copy), 11);
+    public static KernelLaunch SgdUpdate(TensorTable table, bool master = true, bool copy = true) =>
+        Update("sgd_update", table, 12 + WeightBytes(master, copy), 11);
 
     /// <summary><c>scale_weights(master, weights, tensors, N, factors, rounding, step, seed)</c>.</summary>
     public static KernelLaunch ScaleWeights(TensorTable table, bool master = true, bool copy = true) =>
@@ -64,5 +66,6 @@ internal static class OptimizerKernels
     private static KernelLaunch Update(string kernel, TensorTable table, int bytes, int flops) =>
         new(kernel, new(table.Chunks), new(Threads), 0, (table.Elements * bytes) + (8L * UpdateQuantities * table.Chunks), table.Elements * flops);
 
-    private static KernelLaunch Single(string kernel, TensorTable table, int bytes) => new(kernel, new(1), new(Threads), 0, (long)bytes * table.Spans.Length, 0);
+    private static KernelLaunch Single(string kernel, TensorTable table, int bytes) =>
+        new(kernel, new(1), new(Threads), 0, (long)bytes * table.Spans.Length, 0);
 }
