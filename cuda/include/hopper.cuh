@@ -35,9 +35,23 @@ __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, uint32_t parity
 
 __device__ __forceinline__ void tma_prefetch(const CUtensorMap* map) { asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory"); }
 // Copies the box whose first element is (x, y), x along the lines. The bytes count for the barrier; what is outside the tensor is zero.
+// With three coordinates the tensor has planes, and the box lies in plane z.
 __device__ __forceinline__ void tma_load(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int y) {
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];"
                  ::"r"(shared_address(to)), "l"(map), "r"(shared_address(barrier)), "r"(x), "r"(y) : "memory");
+}
+__device__ __forceinline__ void tma_load(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int y, int z) {
+    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];"
+                 ::"r"(shared_address(to)), "l"(map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z) : "memory");
+}
+// Copies a number of consecutive bytes, all three multiples of 16.
+__device__ __forceinline__ void bulk_load(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+                 ::"r"(shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(barrier)) : "memory");
+}
+__device__ __forceinline__ void tma_store(const CUtensorMap* map, const void* from, int x, int y, int z) {
+    asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4}], [%1];"
+                 ::"l"(map), "r"(shared_address(from)), "r"(x), "r"(y), "r"(z) : "memory");
 }
 __device__ __forceinline__ void tma_store(const CUtensorMap* map, const void* from, int x, int y) {
     asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];"
@@ -122,11 +136,15 @@ __device__ __forceinline__ bool elect_one() {
 
 #else
 
-using simt::fence_proxy_async, simt::mbarrier_init, simt::mbarrier_wait, simt::tma_load, simt::tma_store, simt::tma_store_commit;
+using simt::fence_proxy_async, simt::mbarrier_init, simt::mbarrier_wait, simt::tma_store_commit, simt::bulk_load;
 using simt::wgmma_fence, simt::wgmma_commit, simt::elect_one;
 inline void mbarrier_arrive(uint64_t* barrier) { simt::mbarrier_arrive(barrier, 0); }
 inline void mbarrier_arrive_expect(uint64_t* barrier, uint32_t bytes) { simt::mbarrier_arrive(barrier, bytes); }
 inline void tma_prefetch(const CUtensorMap*) {}
+inline void tma_load(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int y) { simt::tma_load(to, map, barrier, {x, y, 0, 2}); }
+inline void tma_load(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int y, int z) { simt::tma_load(to, map, barrier, {x, y, z, 3}); }
+inline void tma_store(const CUtensorMap* map, const void* from, int x, int y) { simt::tma_store(map, from, {x, y, 0, 2}); }
+inline void tma_store(const CUtensorMap* map, const void* from, int x, int y, int z) { simt::tma_store(map, from, {x, y, z, 3}); }
 template <int Keep> inline void tma_store_wait_read() { simt::tma_store_wait(Keep, true); }
 template <int Keep> inline void tma_store_wait() { simt::tma_store_wait(Keep, false); }
 template <int Keep> inline void wgmma_wait() { simt::wgmma_wait(Keep); }

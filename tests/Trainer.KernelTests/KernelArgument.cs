@@ -32,13 +32,14 @@ internal readonly struct KernelArgument
     public static implicit operator KernelArgument(TensorMap map) => new(map);
 }
 
-/// <summary>A two-dimensional view of a bf16 buffer for the asynchronous tile copies, with the 128-byte swizzle.</summary>
+/// <summary>A view of a bf16 buffer in two dimensions, or with planes in three, for the asynchronous tile copies, with the 128-byte swizzle.</summary>
 /// <param name="Buffer">The buffer.</param>
 /// <param name="Columns">Elements of a line.</param>
-/// <param name="Rows">Lines.</param>
+/// <param name="Rows">Lines, of each plane.</param>
 /// <param name="BoxColumns">Elements of a line of a tile: 64, the width of the swizzle.</param>
 /// <param name="BoxRows">Lines of a tile.</param>
-internal sealed record TensorMap(DeviceBuffer Buffer, int Columns, int Rows, int BoxColumns, int BoxRows)
+/// <param name="Planes">Planes, or 0 for a tensor of two dimensions.</param>
+internal sealed record TensorMap(DeviceBuffer Buffer, int Columns, int Rows, int BoxColumns, int BoxRows, int Planes = 0)
 {
     public const int Bytes = 128;
 
@@ -46,9 +47,10 @@ internal sealed record TensorMap(DeviceBuffer Buffer, int Columns, int Rows, int
 
     public unsafe void Encode(void* map)
     {
-        ulong* extent = stackalloc ulong[2] { (ulong)Columns, (ulong)Rows };
-        uint* box = stackalloc uint[2] { (uint)BoxColumns, (uint)BoxRows };
-        byte* error = Simulator.EncodeTensorMap(map, Buffer.Address, extent, (ulong)Columns * 2, box, Swizzle128);
+        ulong* extent = stackalloc ulong[3] { (ulong)Columns, (ulong)Rows, (ulong)Planes };
+        ulong* pitch = stackalloc ulong[2] { (ulong)Columns * 2, (ulong)Columns * 2 * (ulong)Rows };
+        uint* box = stackalloc uint[3] { (uint)BoxColumns, (uint)BoxRows, 1 };
+        byte* error = Simulator.EncodeTensorMap(map, Buffer.Address, Planes == 0 ? 2u : 3, extent, pitch, box, Swizzle128);
         if (error != null)
             throw new ArgumentException($"tensor map of {Buffer.Name}: {Marshal.PtrToStringUTF8((nint)error)}");
     }

@@ -63,7 +63,7 @@ internal static partial class Simulator
     public static unsafe partial byte* Launch(string kernel, in LaunchConfig config, void** arguments, nuint* argumentBytes, int count, Traffic* traffic);
 
     [LibraryImport(Library, EntryPoint = "simt_encode_tensor_map")]
-    public static unsafe partial byte* EncodeTensorMap(void* map, nint address, ulong* extent, ulong pitch, uint* box, uint swizzle);
+    public static unsafe partial byte* EncodeTensorMap(void* map, nint address, uint rank, ulong* extent, ulong* pitch, uint* box, uint swizzle);
 
     [LibraryImport(Library, EntryPoint = "simt_sees_accesses")]
     private static partial int SeesAccessesCore();

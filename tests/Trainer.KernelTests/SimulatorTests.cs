@@ -170,6 +170,36 @@ internal sealed class SimulatorTests
         static TensorMap Map(DeviceBuffer buffer) => new(buffer, columns, rows, 64, 64);
     }
 
+    [TestCase(1, 0, null)]
+    [TestCase(3, 0, null)]
+    [TestCase(1, 1, "2 coordinates for a tensor of 3 dimensions")]
+    [TestCase(1, 2, "the 60 bytes must be multiples of 16")]
+    public void Tile_copies_end_with_their_plane(int z, int mistake, string? message)
+    {
+        const int planes = 3, rows = 40, columns = 72, x = 64, y = 8;
+        float[] values = TestValues.Normal(planes * rows * columns, 8).Rounded(), line = TestValues.Normal(16, 9);
+        KernelRun.InAllOrders(run =>
+        {
+            var (to, copied) = (run.Bf16("to", new float[planes * rows * columns], changing: true), run.Output("line", BufferType.Float, 16));
+            string? error = run.Error(Launch("selftest_planes", 1, 64, shared: (64 * 128) + 64 + 8), Map(run.Bf16("from", values)), Map(to), run.Float("values", line), copied,
+                x, y, z, mistake);
+            Expect(error, message);
+            if (message != null)
+                return;
+            var expected = new double[planes * rows * columns];
+            for (int i = y; i < rows && z < planes; i++)
+            {
+                for (int j = x; j < columns; j++)
+                    expected[(((z * rows) + i) * columns) + j] = values[(((z * rows) + i) * columns) + j];
+            }
+
+            run.Expect(to, expected, new double[expected.Length]);
+            run.Expect(copied, line.Doubles(), new double[16]);
+        });
+
+        static TensorMap Map(DeviceBuffer buffer) => new(buffer, columns, rows, 64, 64, planes);
+    }
+
     [Test]
     public void Warpgroups_multiply_with_a_in_registers()
     {

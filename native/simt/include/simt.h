@@ -42,16 +42,17 @@ inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 inline double2 make_double2(double x, double y) { return {x, y}; }
 
-// What the driver packs into the opaque 128 bytes of a tensor map, for tensors of two dimensions.
+// What the driver packs into the opaque 128 bytes of a tensor map, for tensors of two or three dimensions.
 struct alignas(64) CUtensorMap {
     uint64_t magic;
     char* base;
-    uint64_t extent[2];       // elements: inner (contiguous), outer
-    uint64_t pitch;           // bytes from one outer line to the next
-    uint32_t box[2];
+    uint64_t extent[3];       // elements of a line (contiguous), lines, planes
+    uint64_t pitch[2];        // bytes from one line to the next, from one plane to the next
+    uint32_t box[2];          // elements and lines; of one plane
+    uint32_t rank;
     uint32_t element_bytes;
     uint32_t swizzle;         // the driver's enumeration: 0 none, 1 32 bytes, 2 64 bytes, 3 128 bytes
-    uint64_t unused[8];
+    uint32_t unused[13];
 };
 static_assert(sizeof(CUtensorMap) == 128);
 
@@ -106,8 +107,10 @@ void fence_proxy_async();
 void mbarrier_init(uint64_t* barrier, unsigned count);
 void mbarrier_arrive(uint64_t* barrier, unsigned expected_bytes);
 void mbarrier_wait(uint64_t* barrier, unsigned parity);
-void tma_load(void* destination, const CUtensorMap* map, uint64_t* barrier, int x, int y);
-void tma_store(const CUtensorMap* map, const void* source, int x, int y);
+struct BoxStart { int x, y, z; unsigned rank; };
+void tma_load(void* destination, const CUtensorMap* map, uint64_t* barrier, BoxStart start);
+void tma_store(const CUtensorMap* map, const void* source, BoxStart start);
+void bulk_load(void* destination, const void* source, unsigned bytes, uint64_t* barrier);
 void tma_store_commit();
 void tma_store_wait(unsigned keep, bool only_read);
 struct WgmmaOperands {

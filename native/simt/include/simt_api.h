@@ -46,9 +46,11 @@ typedef struct simt_traffic {
 SIMT_EXPORT const char* simt_launch(const char* kernel, const simt_launch_config* config, void* const* arguments, const size_t* argument_bytes,
                                     int count, simt_traffic* traffic);
 
-/* cuTensorMapEncodeTiled for two dimensions of 16-bit elements: extents and box in elements, innermost first, the pitch of a line in bytes,
-   the swizzle as the driver numbers it (3 is 128 bytes). The map has 128 bytes, aligned to 64. NULL, or what is wrong. */
-SIMT_EXPORT const char* simt_encode_tensor_map(void* map, void* base, const uint64_t extent[2], uint64_t pitch, const uint32_t box[2], uint32_t swizzle);
+/* cuTensorMapEncodeTiled for two or three dimensions of 16-bit elements: extents and box in elements, innermost first, a third extent of the
+   box must be 1; the pitches of all dimensions but the first in bytes; the swizzle as the driver numbers it (3 is 128 bytes). The map has
+   128 bytes, aligned to 64. NULL, or what is wrong. */
+SIMT_EXPORT const char* simt_encode_tensor_map(void* map, void* base, uint32_t rank, const uint64_t* extent, const uint64_t* pitch, const uint32_t* box,
+                                               uint32_t swizzle);
 
 #ifdef __cplusplus
 }

@@ -159,6 +159,31 @@ extern "C" __global__ void selftest_tma(const __grid_constant__ CUtensorMap from
     }
 }
 
+// Copies the box of 64 x 64 at (x, y) of plane z from one tensor to another, and 64 bytes by a bulk copy to `line`.   mistake: 1 two coordinates
+// for three dimensions, 2 a bulk copy of 60 bytes
+extern "C" __global__ void selftest_planes(const __grid_constant__ CUtensorMap from, const __grid_constant__ CUtensorMap to, const float* values, float* line, int x,
+                                           int y, int z, int mistake) {
+    unsigned char* tile = dynamic_shared();
+    float* copied = (float*)(tile + 64 * 128);
+    uint64_t* barrier = (uint64_t*)(tile + 64 * 128 + 64);
+    if (threadIdx.x == 0) {
+        mbarrier_init(barrier, 1);
+        fence_proxy_async();
+        mbarrier_arrive_expect(barrier, 64 * 128 + 64);
+        if (mistake == 1) tma_load(tile, &from, barrier, x, y);
+        else tma_load(tile, &from, barrier, x, y, z);
+        bulk_load(copied, values, mistake == 2 ? 60 : 64, barrier);
+    }
+    __syncthreads();
+    mbarrier_wait(barrier, 0);
+    if (threadIdx.x < 16) line[threadIdx.x] = copied[threadIdx.x];
+    if (threadIdx.x == 0) {
+        tma_store(&to, tile, x, y, z);
+        tma_store_commit();
+        tma_store_wait<0>();
+    }
+}
+
 // o = p v for 64 x 64 matrices: p from device memory into registers, v [k][n] by TMA, lines along n. One warpgroup.
 extern "C" __global__ void selftest_wgmma_registers(const __grid_constant__ CUtensorMap map, const bf16* p, float* o) {
     unsigned char* tile = dynamic_shared();

@@ -83,7 +83,7 @@ const char* simt_launch(const char* name, const simt_launch_config* config, void
     return result(error.empty() ? "" : prefix + error);
 }
 
-const char* simt_encode_tensor_map(void* map, void* base, const uint64_t extent[2], uint64_t pitch, const uint32_t box[2], uint32_t swizzle) {
+const char* simt_encode_tensor_map(void* map, void* base, uint32_t rank, const uint64_t* extent, const uint64_t* pitch, const uint32_t* box, uint32_t swizzle) {
     std::lock_guard lock(one_at_a_time);
-    return result(encode_tensor_map((CUtensorMap*)map, base, extent, pitch, box, swizzle));
+    return result(encode_tensor_map((CUtensorMap*)map, base, rank, extent, pitch, box, swizzle));
 }

@@ -205,7 +205,6 @@ void compute_until(Warpgroup& g, uint64_t end) {
         }
         read_operand(x.descriptor_b, x.b_mn_major, x.n, 'B', now.data(), nullptr);
         if (memcmp(now.data(), p.b.data(), p.b.size() * 2)) fail("wgmma: operand B changed while the product was in flight");
-        for (shared_addr a : p.granules) for (unsigned done = 0; done < 16; done += chunk_bytes) chunk_at(a + done).reading--;
         multiply(p);
     }
 }
@@ -234,7 +233,11 @@ void wait(void** arguments, uint32_t) {
         g.fenced[warp] = false;
     }
     uint64_t done = *std::min_element(g.collected, g.collected + group_warps);
-    for (; g.first < done; g.first++) g.products.pop_front();
+    for (; g.first < done; g.first++) {                       // a warp that has not waited may not count on its part
+        for (shared_addr a : g.products.front().granules)
+            for (unsigned offset = 0; offset < 16; offset += chunk_bytes) chunk_at(a + offset).reading--;
+        g.products.pop_front();
+    }
 }
 
 }  // namespace
