@@ -26,6 +26,8 @@
 //   along rows/columns  128 of them are a line of 256 bytes for each depth; ldmatrix transposes
 // The bias's gradient is one more column of the product, dy^T 1: an mma whose B is all ones. Every warp of a row of warps reads the same A, so
 // each computes a quarter of it, from a fragment that it reads once more: cheaper than to choose among registers.
+//
+// Source: the multistage pipeline of CUTLASS 2 for Ampere (NVIDIA 2020).
 #include "gelu.cuh"
 #include "gemm.cuh"
 #include "mma_tile.cuh"

@@ -28,6 +28,8 @@
 // different banks. Every consumer has a ring of slabs of its own. TMA stores them, asynchronously, and leaves out what is beyond the matrix. What
 // GELU' needs is fetched into the slabs during the products, and replaced there by the result.
 // The bias's gradient is one more product, dy^T 1, eight columns wide, with a tile of ones in shared memory.
+//
+// Source: warp-specialised, persistent, two cooperating consumers, as the kernels of CUTLASS 3 for Hopper (NVIDIA 2023).
 #include "gelu.cuh"
 #include "gemm.cuh"
 #include "hopper.cuh"
