@@ -80,6 +80,7 @@ List<PtxasRun> Assemble(string ptxas, IEnumerable<FilePath> files)
     int made = 0;
     var clock = System.Diagnostics.Stopwatch.StartNew();
     (double Seconds, string What) slowest = (0, "");
+    var refusals = new System.Collections.Concurrent.ConcurrentBag<string>();
     Parallel.For(0, jobs.Count, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, i =>
     {
         var job = jobs[i];
@@ -89,7 +90,11 @@ List<PtxasRun> Assemble(string ptxas, IEnumerable<FilePath> files)
             var (exit, output, error) = Capture(ptxas,
                 ["-v", "--warn-on-spills", "--warn-on-local-memory-usage", $"-arch={job.architecture}", "-o", job.cubin, job.file.FullPath]);
             if (exit != 0)
-                throw new CakeException($"ptxas does not accept {job.file.GetFilename()} for {job.architecture}:\n{output}{error}");
+            {
+                refusals.Add($"ptxas does not accept {job.file.GetFilename()} for {job.architecture}:\n{output}{error}");
+                return;
+            }
+
             System.IO.File.WriteAllText(job.report, output + error);
             lock (jobs)
             {
@@ -102,6 +107,8 @@ List<PtxasRun> Assemble(string ptxas, IEnumerable<FilePath> files)
 
         assemblies[i] = new(job.file, job.architecture, System.IO.File.ReadAllText(job.report));
     });
+    if (!refusals.IsEmpty)
+        throw new CakeException(string.Join("\n", refusals));
     Information($"ptxas: {made} of {jobs.Count} assembled in {clock.Elapsed.TotalSeconds:F1} s"
         + (made > 0 ? $", the slowest {slowest.What} in {slowest.Seconds:F1} s" : ""));
     return [.. assemblies];
@@ -130,7 +137,8 @@ List<KernelResources> ResourcesOf(PtxasRun assembly)
 {
     var resources = new List<KernelResources>();
     // A kernel's line "Used N registers" follows its header; functions that were not inlined have a header and no such line.
-    foreach (Match match in Regex.Matches(assembly.Report, @"Compiling entry function '(\w+)'(?:(?!Compiling entry function)[\s\S])*?Used (\d+) registers([^\n]*)"))
+    const string kernel = @"Compiling entry function '(\w+)'(?:(?!Compiling entry function)[\s\S])*?Used (\d+) registers([^\n]*)";
+    foreach (Match match in Regex.Matches(assembly.Report, kernel))
     {
         var shared = Regex.Match(match.Groups[3].Value, @"(\d+) bytes smem");
         resources.Add(new(match.Groups[1].Value, int.Parse(match.Groups[2].Value), shared.Success ? int.Parse(shared.Groups[1].Value) : 0));
@@ -167,7 +175,7 @@ string ResourceTable(IEnumerable<PtxasRun> assemblies, string ptxasVersion)
         foreach (var (architecture, kernels) in columns)
         {
             if (!kernels.Keys.ToHashSet().SetEquals(bounds.Keys))
-                throw new CakeException($"The report of ptxas on {file.Key} for {architecture} was not understood: it should speak of {string.Join(", ", bounds.Keys)}.");
+                throw new CakeException($"The report of ptxas on {file.Key} for {architecture} should speak of {string.Join(", ", bounds.Keys)}.");
         }
 
         text.Append($"\n## {System.IO.Path.GetFileName(file.Key)}\n\n");

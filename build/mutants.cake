@@ -63,7 +63,8 @@ List<Mutant> ReadMutants(string filter)
 void CopyKernels(DirectoryPath copy, Mutant mutant)
 {
     var source = MakeAbsolute(Directory("./cuda"));
-    var files = GetFiles($"{source}/**/*.cu").Concat(GetFiles($"{source}/**/*.cuh")).ToDictionary(file => copy.CombineWithFilePath(source.GetRelativePath(file)).FullPath);
+    var files = GetFiles($"{source}/**/*.cu").Concat(GetFiles($"{source}/**/*.cuh"))
+        .ToDictionary(file => copy.CombineWithFilePath(source.GetRelativePath(file)).FullPath);
     foreach (var stale in GetFiles($"{copy}/**/*").Where(file => !files.ContainsKey(file.FullPath)))
         DeleteFile(stale);
     foreach (var (target, file) in files)
@@ -89,11 +90,12 @@ void CopyKernels(DirectoryPath copy, Mutant mutant)
     var outcome = ReadOutcome(results);
     if (outcome.Failures.FirstOrDefault() is { Test: not null } failure)
         return (new(failure.Test, failure.Message), outcome.Passed);
-    return (exit == 0 ? null : new("the end of the test process", (output + error).Split('\n').LastOrDefault(line => line.Trim().Length > 0) ?? ""), outcome.Passed);
+    string last = (output + error).Split('\n').LastOrDefault(line => line.Trim().Length > 0) ?? "";
+    return (exit == 0 ? null : new("the end of the test process", last), outcome.Passed);
 }
 
 Task("Mutants")
-    .Description("Plants each mistake of tests/Trainer.KernelTests/mutants in the kernels, and fails when the tests miss one; --filter chooses by file or text.")
+    .Description("Plants the mistakes of tests/Trainer.KernelTests/mutants in the kernels; fails when the tests miss one. --filter=TEXT chooses some.")
     .IsDependentOn("Build")
     .Does(() =>
 {
@@ -132,7 +134,9 @@ Task("Mutants")
         if (caught == null)
             survived++;
         string message = caught is { Message.Length: > 200 } ? caught.Message[..200] + "..." : caught?.Message;
-        Console.WriteLine(caught == null ? $"SURVIVED  {mutant.File}: {mutant.What}" : $"caught    {mutant.File}: {mutant.What}\n          {caught.By}: {message}");
+        Console.WriteLine($"{(caught == null ? "SURVIVED" : "caught  ")}  {mutant.File}: {mutant.What}");
+        if (caught != null)
+            Console.WriteLine($"          {caught.By}: {message}");
         string Cell(string text) => text.Replace("|", "\\|");
         table.Append($"| {Cell(mutant.What)} | {mutant.File} | {(caught == null ? "**nobody**" : $"`{Cell(caught.By)}`")} | {Cell(message ?? "")} |\n");
     }

@@ -99,7 +99,8 @@ std::string misplaced(const void* p, size_t bytes, const char* verb) {
     char address[32];
     snprintf(address, sizeof address, "%p", p);
     if (in_dynamic(p))
-        return access + "byte " + std::to_string((const unsigned char*)p - dynamic_base) + " of dynamic shared memory, of which the block has " + std::to_string(dynamic_bytes);
+        return access + "byte " + std::to_string((const unsigned char*)p - dynamic_base) + " of dynamic shared memory, of which the block has "
+            + std::to_string(dynamic_bytes);
     if (in_static(p)) return access + "byte " + std::to_string((const unsigned char*)p - __start_simt_shared) + " of static shared memory, outside its arrays";
     if ((uintptr_t)p < null_bytes) return access + "the null pointer plus " + std::to_string((uintptr_t)p);
     if (!in_arena(p)) return access + address + ", which is not device memory";
@@ -108,7 +109,8 @@ std::string misplaced(const void* p, size_t bytes, const char* verb) {
     for (size_t near : {page, page - 1, page + 1})   // guard pages belong to their neighbours
         if (!b && near < page_owner.size()) b = page_owner[near];
     if (!b) return access + address + ", where no buffer is (freed?)";
-    return access + "offset " + std::to_string((const unsigned char*)p - b->data) + " of buffer '" + b->name + "', which has " + std::to_string(b->bytes) + " bytes";
+    ptrdiff_t offset = (const unsigned char*)p - b->data;
+    return access + "offset " + std::to_string(offset) + " of buffer '" + b->name + "', which has " + std::to_string(b->bytes) + " bytes";
 }
 
 Buffer& buffer_of(const void* p, size_t bytes, const char* verb) {
