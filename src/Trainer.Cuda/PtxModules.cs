@@ -4,7 +4,10 @@ using System.Text.RegularExpressions;
 namespace Trainer.Cuda;
 
 /// <summary>One file of kernels, compiled to PTX.</summary>
-internal sealed partial class PtxModule(string name, string target, string text)
+/// <param name="name">See <see cref="Name"/>.</param>
+/// <param name="target">See <see cref="Target"/>.</param>
+/// <param name="text">See <see cref="Text"/>.</param>
+public sealed partial class PtxModule(string name, string target, string text)
 {
     /// <summary>The name of the file in <c>cuda/</c> without <c>.cu</c>: layernorm.</summary>
     public string Name => name;
@@ -32,7 +35,7 @@ internal sealed partial class PtxModule(string name, string target, string text)
 }
 
 /// <summary>The PTX that was embedded when this assembly was built: the resource <c>ptx/x.ptx</c> for <c>cuda/x.cu</c>.</summary>
-internal static class PtxModules
+public static class PtxModules
 {
     private const string Prefix = "ptx/", Suffix = ".ptx";
 

@@ -26,12 +26,12 @@ internal static class DoctorCommand
             CudaProbe cuda = CudaProbe.Run();
             if (!settings.Json)
             {
-                DoctorReport.Write(terminal.Out, machine, cuda);
+                DoctorReport.Write(terminal.Out, machine, cuda, PtxModules.All());
                 return ExitCode.Done;
             }
 
             using var json = new MemoryStream();
-            DoctorReport.WriteJson(json, machine, cuda);
+            DoctorReport.WriteJson(json, machine, cuda, PtxModules.All());
             terminal.Out.WriteLine(Encoding.UTF8.GetString(json.ToArray()));
             return ExitCode.Done;
         });

@@ -8,7 +8,7 @@ namespace Trainer.Cli.Diagnosis;
 internal static class DoctorReport
 {
     /// <summary>Writes the report for people.</summary>
-    public static void Write(TextWriter output, Machine machine, CudaProbe cuda)
+    public static void Write(TextWriter output, Machine machine, CudaProbe cuda, IReadOnlyList<PtxModule> kernels)
     {
         void Row(string name, string value) => output.WriteLine($"{name,-18} {value}");
 
@@ -23,6 +23,9 @@ internal static class DoctorReport
         Row("Runtime", machine.Runtime);
         Row("NVIDIA driver", cuda.DriverLibrary is null ? "not found" : $"{cuda.DriverLibrary}{(cuda.DriverVersion is { } version ? $", up to CUDA {version}" : string.Empty)}");
         Row("cuBLASLt", cuda.CublasLtLibrary ?? "not found");
+        Row("CUDA kernels", kernels.Count == 0
+            ? "none: this program was built without nvcc; ./build.sh --target=Kernels says what is needed"
+            : "PTX modules: " + string.Join(", ", kernels.GroupBy(module => module.Target).Select(target => $"{target.Count()} for {target.Key}")));
         foreach (CudaDevice device in cuda.Devices)
             Row($"GPU {device.Index}", $"{device.Name}, compute capability {device.ComputeCapability}, {device.Multiprocessors} multiprocessors, {TrainingText.Bytes(device.MemoryBytes)}");
         if (cuda.Problem is not { } problem)
@@ -33,7 +36,7 @@ internal static class DoctorReport
     }
 
     /// <summary>Writes the report as one JSON object.</summary>
-    public static void WriteJson(Stream output, Machine machine, CudaProbe cuda)
+    public static void WriteJson(Stream output, Machine machine, CudaProbe cuda, IReadOnlyList<PtxModule> kernels)
     {
         using var writer = new Utf8JsonWriter(output, new JsonWriterOptions { Indented = true });
         writer.WriteStartObject();
@@ -52,6 +55,16 @@ internal static class DoctorReport
         writer.WriteString("driverLibrary", cuda.DriverLibrary);
         writer.WriteString("driverVersion", cuda.DriverVersion?.ToString());
         writer.WriteString("cublasLtLibrary", cuda.CublasLtLibrary);
+        writer.WriteStartArray("kernels");
+        foreach (PtxModule module in kernels)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("name", module.Name);
+            writer.WriteString("target", module.Target);
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
         writer.WriteStartArray("devices");
         foreach (CudaDevice device in cuda.Devices)
         {

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Trainer.Cli.Commands;
 using Trainer.Cli.Diagnosis;
+using Trainer.Cuda;
 
 namespace Trainer.Tests.Cli;
 
@@ -24,6 +25,21 @@ public sealed class DoctorReportTests
         Assert.That(json.RootElement.GetProperty("memoryBytes").GetInt64(), Is.Positive);
         Assert.That(json.RootElement.GetProperty("usableProcessors").GetInt32(), Is.EqualTo(Environment.ProcessorCount));
         Assert.That(json.RootElement.GetProperty("cuda").GetProperty("tried").GetArrayLength(), Is.Positive);
+    }
+
+    [Test]
+    public void The_kernels_in_the_program_are_counted_by_target()
+    {
+        PtxModule[] modules = [PtxModule.Parse("a", ".target sm_80\n"), PtxModule.Parse("b", ".target sm_90a\n"), PtxModule.Parse("c", ".target sm_80\n")];
+        Assert.That(Report(modules), Does.Contain("CUDA kernels       PTX modules: 2 for sm_80, 1 for sm_90a"));
+        Assert.That(Report([]), Does.Contain("none: this program was built without nvcc"));
+
+        static string Report(PtxModule[] kernels)
+        {
+            using var output = new StringWriter();
+            DoctorReport.Write(output, Machine.Read(), CudaProbe.Run([], []), kernels);
+            return output.ToString();
+        }
     }
 
     [Test]
