@@ -20,14 +20,17 @@
 // multiprocessor and the epilogue of one runs beside the products of the other. cp.async brings tiles of 32 depth into a ring of 4 stages, 3
 // tiles ahead. For a k16 step a warp reads 3 KiB of shared memory and computes 16 mma: 24 cycles of one against 32 of the other.
 //
-// Tiles in shared memory have no padding; the 16-byte chunks of a line are permuted (place, below) so that the eight rows of an ldmatrix, and the
+// Tiles in shared memory have no padding; the 16-byte chunks of a line are permuted (mma_tile.cuh) so that the eight rows of an ldmatrix, and the
 // eight lanes that cp.async stores together, fall into different banks:
 //   along the depth     a row of 32 depth is half a line of 128 bytes
 //   along rows/columns  128 of them are a line of 256 bytes for each depth; ldmatrix transposes
 // The bias's gradient is one more column of the product, dy^T 1: an mma whose B is all ones. Every warp of a row of warps reads the same A, so
 // each computes a quarter of it, from a fragment that it reads once more: cheaper than to choose among registers.
+//
+// Source: the multistage pipeline of CUTLASS 2 for Ampere (NVIDIA 2020).
 #include "gelu.cuh"
 #include "gemm.cuh"
+#include "mma_tile.cuh"
 
 constexpr int kTile = 128, kTileDepth = 32, kStages = 4, kThreads = 256;
 constexpr int kTileBytes = kTile * kTileDepth * 2, kStageBytes = 2 * kTileBytes;     // A, then B
@@ -36,9 +39,6 @@ constexpr int kOutputBytes = kTile * kTile * 2;                                 
 static_assert(2 * kOutputBytes <= kGemmSharedBytes, "the epilogue of the GELU stages two outputs");
 
 constexpr int kNever = 0x7fffffff;
-
-// The byte of a 16-byte chunk of a line.
-template <int LineBytes> __device__ __forceinline__ int place(int line, int chunk) { return line * LineBytes + (chunk ^ line % 8) * 16; }
 
 // A thread's share of loading an operand: two chunks of 16 bytes of each tile.
 template <bool AlongDepth> struct TileLoader {
@@ -57,7 +57,7 @@ template <bool AlongDepth> struct TileLoader {
             left = depth_end - depth - chunk * 8;
             bound[0] = first + row < extent ? 0 : kNever;
             bound[1] = first + row + kTile / 2 < extent ? 0 : kNever;
-            to = place<128>(row / 2, row % 2 * 4 + chunk);
+            to = chunk_address<64>(0, row / 2, row % 2 * 4 + chunk);
         } else {
             const int row = t / 16, chunk = t % 16;
             from = matrix + (size_t)(depth + row) * pitch + first + chunk * 8;
@@ -67,7 +67,7 @@ template <bool AlongDepth> struct TileLoader {
             const bool inside = first + chunk * 8 < extent;
             bound[0] = inside ? 0 : kNever;
             bound[1] = inside ? kTileDepth / 2 : kNever;
-            to = place<256>(row, chunk);
+            to = chunk_address<128>(0, row, chunk);
         }
     }
     __device__ __forceinline__ void load(shared_addr tile) {
@@ -88,9 +88,9 @@ template <bool AlongDepth, bool IsA> struct FragmentReader {
         const int lane = threadIdx.x % 32, low = lane / 8 % 2, high = lane / 16, along_rows = IsA ? low : high, along_depth = IsA ? high : low;
         if constexpr (AlongDepth) {
             const int row = first + along_rows * 8 + lane % 8;
-            base = place<128>(row / 2, row % 2 * 4 + along_depth);
+            base = chunk_address<64>(0, row / 2, row % 2 * 4 + along_depth);
         } else {
-            base = place<256>(along_depth * 8 + lane % 8, first / 8 + along_rows);
+            base = chunk_address<128>(0, along_depth * 8 + lane % 8, first / 8 + along_rows);
         }
     }
     __device__ __forceinline__ void read(uint32_t (&r)[4], shared_addr tile, int fragment, int step) const {
@@ -164,11 +164,11 @@ struct OutputTile {
           row(unit.tile_row * kTile + (int)threadIdx.x / 16), column(unit.tile_column * kTile + (int)threadIdx.x % 16 * 8) {}
     __device__ __forceinline__ shared_addr pair(int m, int n, int half) const {
         const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-        return at + place<256>(warp / 4 * 64 + m * 16 + half * 8 + lane / 4, warp % 4 * 4 + n) + lane % 4 * 4;
+        return chunk_address<128>(at, warp / 4 * 64 + m * 16 + half * 8 + lane / 4, warp % 4 * 4 + n) + lane % 4 * 4;
     }
     template <class F> __device__ __forceinline__ void for_each_chunk(F&& f) const {
         const int row = opaque(this->row);
-        const shared_addr first = at + place<256>(threadIdx.x / 16, threadIdx.x % 16);
+        const shared_addr first = chunk_address<128>(at, threadIdx.x / 16, threadIdx.x % 16);
 #pragma unroll
         for (int i = 0; i < kTile / 16; i++) f(first + i * 16 * 256, (size_t)(row + i * 16) * columns + column, row + i * 16 < rows && column < columns);
     }

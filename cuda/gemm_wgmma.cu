@@ -28,9 +28,12 @@
 // different banks. Every consumer has a ring of slabs of its own. TMA stores them, asynchronously, and leaves out what is beyond the matrix. What
 // GELU' needs is fetched into the slabs during the products, and replaced there by the result.
 // The bias's gradient is one more product, dy^T 1, eight columns wide, with a tile of ones in shared memory.
+//
+// Source: warp-specialised, persistent, two cooperating consumers, as the kernels of CUTLASS 3 for Hopper (NVIDIA 2023).
 #include "gelu.cuh"
 #include "gemm.cuh"
 #include "hopper.cuh"
+#include "mma_tile.cuh"
 
 constexpr int kTileRows = 128, kTileDepth = 64, kThreads = 384, kConsumers = 2, kConsumerThreads = 128;
 constexpr int kLine = 128, kSlabColumns = 64, kSlabBytes = 64 * kLine;
@@ -166,7 +169,7 @@ template <int Slabs> struct SlabRing {
     // Rows 8 apart have the same swizzle.
     static __device__ __forceinline__ shared_addr pair(int slab, int j, int half) {
         const int t = threadIdx.x % kConsumerThreads, row = t / 32 * 16 + t % 32 / 4;
-        return shared_address(dynamic_shared()) + slab + (row + half * 8) * kLine + (j ^ row % 8) * 16 + t % 4 * 4;
+        return chunk_address<kSlabColumns>(shared_address(dynamic_shared()) + slab, row, j) + half * 8 * kLine + t % 4 * 4;
     }
     static __device__ __forceinline__ bool leads() { return threadIdx.x % kConsumerThreads == 0; }
 
@@ -305,8 +308,7 @@ __device__ __forceinline__ void gemm(const CUtensorMap* a, const CUtensorMap* b,
     fence_proxy_async();
     __syncthreads();
 
-    // Through a shuffle, so that the compiler knows that a warp agrees and computes addresses once for it.
-    const int group = __shfl_sync(kFullWarp, (int)threadIdx.x / kConsumerThreads, 0);
+    const int group = warp_index() / 4;
     if (group == 0) {
         give_registers<40>();
         if (threadIdx.x == 0) produce<AAlongDepth, BAlongDepth, W, E>(a, b, barriers, problem);

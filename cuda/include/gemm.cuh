@@ -9,7 +9,7 @@ __device__ __forceinline__ int ceil_div(int a, int b) { return (a + b - 1) / b; 
 struct GemmUnit { int tile_row, tile_column, split, first, end; };   // of the depth: tiles first to end - 1
 
 // Blocks that run at the same time work on the same split and on neighbouring tiles, eight rows of tiles high: about as many lines of one
-// operand as of the other, and each is read from device memory once and from L2 afterwards.
+// operand as of the other, and each is read from device memory once and from L2 afterwards (the order of Triton's tutorial, Tillet et al. 2019).
 constexpr int kGroupRows = 8;
 __device__ __forceinline__ GemmUnit gemm_unit(int unit, int tile_rows, int tile_columns, int depth_tiles, int splits) {
     const int tiles = tile_rows * tile_columns, split = unit / tiles, tile = unit % tiles;

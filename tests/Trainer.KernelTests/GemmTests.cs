@@ -89,9 +89,9 @@ internal sealed class GemmTests(string name)
         foreach (var call in calls)
         {
             var traffic = run.Trace(call.Launch, call.Arguments);
-            Assert.That(_gemm.TensorFlops(traffic), Is.EqualTo((ulong)call.Launch.Flops), call.Launch.Kernel);
-            Assert.That(traffic.LoadedBytes + traffic.StoredBytes, Is.EqualTo((ulong)call.Launch.Bytes), call.Launch.Kernel);
-            Assert.That(traffic.SharedConflicts, Is.Zero, call.Launch.Kernel);
+            Assert.That(_gemm.TensorFlops(traffic), Is.EqualTo((ulong)call.Launch.Flops), $"{call.Launch.Kernel}: operations of tensor cores");
+            Assert.That(traffic.LoadedBytes + traffic.StoredBytes, Is.EqualTo((ulong)call.Launch.Bytes), $"{call.Launch.Kernel}: bytes of device memory");
+            Assert.That(traffic.SharedConflicts, Is.Zero, $"{call.Launch.Kernel}: conflicts between banks of shared memory");
             Assert.That(traffic.StoreSectors * 32, Is.EqualTo(traffic.StoredBytes), $"{call.Launch.Kernel}: whole sectors");
         }
 
