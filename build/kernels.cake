@@ -38,7 +38,7 @@ string NvccOrReason()
         return null;
     }
 
-    Information("nvcc was not found; fetching the compiler from Debian's packages.");
+    Say("nvcc was not found; fetching the compiler from Debian's packages.");
     var (exit, _, error) = Capture("bash", ["./cuda/get-compiler.sh"]);
     if (exit == 0 && FindNvcc() is { Length: > 0 } fetched)
         return fetched;
@@ -109,7 +109,7 @@ List<PtxasRun> Assemble(string ptxas, IEnumerable<FilePath> files)
     });
     if (!refusals.IsEmpty)
         throw new CakeException(string.Join("\n", refusals));
-    Information($"ptxas: {made} of {jobs.Count} assembled in {clock.Elapsed.TotalSeconds:F1} s"
+    Say($"ptxas: {made} of {jobs.Count} assembled in {clock.Elapsed.TotalSeconds:F1} s"
         + (made > 0 ? $", the slowest {slowest.What} in {slowest.Seconds:F1} s" : ""));
     return [.. assemblies];
 
@@ -202,12 +202,12 @@ Task("Kernels")
     string ptxas = PtxasOf(nvcc);
     var clock = System.Diagnostics.Stopwatch.StartNew();
     Run("dotnet", $"msbuild {PtxProject} -nologo -verbosity:minimal -maxcpucount -warnaserror -t:BuildPtx");
-    Information($"nvcc: {clock.Elapsed.TotalSeconds:F1} s ({nvcc})");
+    Say($"nvcc: {clock.Elapsed.TotalSeconds:F1} s ({nvcc})");
 
     var assemblies = Assemble(ptxas, GetFiles("./artifacts/ptx/*.ptx"));
     string version = Regex.Match(Capture(ptxas, ["--version"]).Output, @"V([\d.]+)").Groups[1].Value;
     System.IO.File.WriteAllText("./artifacts/ptx/resources.md", ResourceTable(assemblies, $"ptxas {version}"));
-    Information("Registers and shared memory of each kernel: artifacts/ptx/resources.md");
+    Say("Registers and shared memory of each kernel: artifacts/ptx/resources.md");
     var complaints = assemblies.SelectMany(Complaints).ToList();
     if (complaints.Count > 0)
         throw new CakeException("Kernels must not spill, use local memory, or draw remarks of ptxas:\n" + string.Join("\n", complaints));

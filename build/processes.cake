@@ -1,6 +1,9 @@
 // processes.cake - programs that the build runs.
 using System.Diagnostics;
 
+// Cake's own log colours numbers, even into a pipe.
+void Say(string text) => Console.WriteLine(text);
+
 // Runs a program with its output on the console, and fails when it does.
 void Run(string program, string arguments)
 {
