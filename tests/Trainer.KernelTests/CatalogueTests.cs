@@ -27,13 +27,11 @@ internal sealed class CatalogueTests
     private static readonly string[] Others =
     [
         "gemm_forward_mma", "gemm_forward_gelu_mma", "gemm_backward_input_mma", "gemm_backward_input_dgelu_mma", "gemm_backward_weight_mma",
-        "attention_forward_hs64", "attention_backward_kv_hs64", "attention_backward_q_hs64", "sgd_update", "scale_weights", "take_pending",
-            "pair_sums", "angles",
-        "cast_to_bf16", "cast_to_float", "fill", "update_average", "layernorm_forward",
+        "attention_forward_hs64", "attention_backward_kv_hs64", "attention_backward_q_hs64",
+        "sgd_update", "scale_weights", "take_pending", "pair_sums", "angles", "cast_to_bf16", "cast_to_float", "fill", "update_average",
         .. Widths("gemm_forward_wgmma"), .. Widths("gemm_forward_gelu_wgmma"), .. Widths("gemm_backward_input_wgmma"),
-            .. Widths("gemm_backward_input_dgelu_wgmma"),
-        .. Widths("gemm_backward_weight_wgmma"), "attention_forward_hs128", "attention_backward_stats_hs128", "attention_backward_kv_hs128",
-            "attention_backward_q_hs128",
+        .. Widths("gemm_backward_input_dgelu_wgmma"), .. Widths("gemm_backward_weight_wgmma"),
+        "attention_forward_hs128", "attention_backward_stats_hs128", "attention_backward_kv_hs128", "attention_backward_q_hs128",
         "attention_forward_wgmma_hs128", "attention_backward_kv_wgmma_hs128", "attention_backward_q_wgmma_hs128",
     ];
 
@@ -100,8 +98,9 @@ internal sealed class CatalogueTests
         static IEnumerable<Entry> Linear(string layer, int n, int k, int launches, bool bias, bool dgelu = false)
         {
             int width = Width(k, n);
-            var input = dgelu ? GemmWgmmaKernels.BackwardInputDGelu(Rows, n, k, width, Multiprocessors) : GemmWgmmaKernels.BackwardInput(Rows, n, k,
-                width, Multiprocessors);
+            var input = dgelu
+                ? GemmWgmmaKernels.BackwardInputDGelu(Rows, n, k, width, Multiprocessors)
+                : GemmWgmmaKernels.BackwardInput(Rows, n, k, width, Multiprocessors);
             yield return new(input, launches, Product, layer);
             var plan = GemmWgmmaKernels.WeightPlan(Rows, n, k, Multiprocessors);
             yield return new(GemmWgmmaKernels.BackwardWeight(Rows, n, k, plan, Multiprocessors, bias, accumulate: false), launches, Product, layer);
@@ -116,7 +115,8 @@ internal sealed class CatalogueTests
 
     private static string Table()
     {
-        var text = new StringBuilder("| kernel | of | launches | blocks | MB | GFLOP | floor, us | all, ms | aim |\n|---|---|---:|---:|---:|---:|---:|---:|---|\n");
+        var text = new StringBuilder("| kernel | of | launches | blocks | threads | shared, KiB | MB | GFLOP | floor, us | all, ms | aim |\n"
+            + "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|\n");
         double step = 0;
         foreach (var (launch, launches, aim, of) in Entries())
         {
@@ -124,18 +124,19 @@ internal sealed class CatalogueTests
             step += all;
             string flops = OnTensorCores(launch) ? (launch.Flops / 1e9).ToString("N1", CultureInfo.InvariantCulture) : "";
             long blocks = (long)launch.Grid.X * launch.Grid.Y * launch.Grid.Z;
-            text.Append(CultureInfo.InvariantCulture,
-                $"| `{launch.Kernel}` | {of} | {launches} | {blocks:N0} | {launch.Bytes / 1e6:N1} | {flops} | {Microseconds(floor)} | {all:N2} | {aim} |\n");
+            string shared = launch.SharedBytes > 0 ? (launch.SharedBytes / 1024.0).ToString("N1", CultureInfo.InvariantCulture) : "";
+            text.Append(CultureInfo.InvariantCulture, $"| `{launch.Kernel}` | {of} | {launches} | {blocks:N0} | {launch.Block.X} | {shared} ")
+                .Append(CultureInfo.InvariantCulture, $"| {launch.Bytes / 1e6:N1} | {flops} | {Microseconds(floor)} | {all:N2} | {aim} |\n");
         }
 
-        return text.Append(CultureInfo.InvariantCulture, $"| a step | | | | | | | {step:N1} | {Rows / step * 1e-3:N2} million tokens/s |\n").ToString();
+        return text.Append(CultureInfo.InvariantCulture, $"| a step | | | | | | | | | {step:N1} | {Rows / step * 1e-3:N2} million tokens/s |\n").ToString();
     }
 
     // The longer of the two ways that the device has: memory and tensor cores.
     private static double Floor(KernelLaunch launch) => Math.Max(launch.Bytes / BytesPerSecond, OnTensorCores(launch) ? launch.Flops / FlopsPerSecond : 0);
 
-    private static bool OnTensorCores(KernelLaunch launch) => launch.Kernel.Contains("_wgmma_",
-        StringComparison.Ordinal) || launch.Kernel.Contains("_mma", StringComparison.Ordinal);
+    private static bool OnTensorCores(KernelLaunch launch) =>
+        launch.Kernel.Contains("_wgmma_", StringComparison.Ordinal) || launch.Kernel.Contains("_mma", StringComparison.Ordinal);
 
     private static string Microseconds(double seconds) => (seconds * 1e6).ToString(seconds < 1e-5 ? "N1" : "N0", CultureInfo.InvariantCulture);
 
