@@ -24,12 +24,14 @@
 #include "attention_wgmma.cuh"
 
 // kConsumers: warpgroups with rows of their own, as many as have their accumulators in the multiprocessor's registers. kRegisters: of each of
-// their threads, and of the producer's: 65536 or less together.
+// their threads, and of the producer's.
 template <int HS> struct KvBlock;
 template <> struct KvBlock<64> { static constexpr int kConsumers = 3, kRegisters = 160, kProducerRegisters = 32; };
 template <> struct KvBlock<128> { static constexpr int kConsumers = 2, kRegisters = 240, kProducerRegisters = 24; };
 template <int HS> struct QBlock { static constexpr int kConsumers = 3, kRegisters = 160, kProducerRegisters = 32; };
 template <class C> constexpr int kThreads = (C::kConsumers + 1) * 128;
+template <class C> constexpr bool kRegistersSuffice = (C::kConsumers * C::kRegisters + C::kProducerRegisters) * 128 <= registers_of_block(kThreads<C>);
+static_assert(kRegistersSuffice<KvBlock<64>> && kRegistersSuffice<KvBlock<128>> && kRegistersSuffice<QBlock<64>>);
 constexpr int kSlots = 4;   // of the ring: a tile of the other side takes a block longer than memory takes to bring it
 
 // The block's tiles of keys, and all tiles of queries from the first that sees one of them.
@@ -124,6 +126,8 @@ __device__ __forceinline__ void attention_backward_kv(const CUtensorMap* qkv, co
             for (int e = 4 * n; e < 4 * n + 4; e++) dp[e] = s[e] * (dp[e] - __uint_as_float(e % 2 ? two.w : two.y));
         }
         round_to_a(ds, dp);
+        hold(p);
+        hold(ds);
         hold(dv);
         hold(dk);
         wgmma_fence();
@@ -133,7 +137,8 @@ __device__ __forceinline__ void attention_backward_kv(const CUtensorMap* qkv, co
         wgmma_wait<0>();
         hold(dv);
         hold(dk);
-        __syncwarp();   // all lanes have read the stats
+        fence_proxy_async();   // the next copy overwrites the stats, which all lanes have read
+        __syncwarp();
         ring.release(i);
     }
 
@@ -224,6 +229,7 @@ __device__ __forceinline__ void attention_backward_q(const CUtensorMap* qkv, con
         for (int e = 0; e < 32; e++) dp[e] = s[e] * (dp[e] - row_d[e / 2 % 2]);
         uint32_t ds[4][4];
         round_to_a(ds, dp);
+        hold(ds);
         hold(dq);
         wgmma_fence();
         add_weighted_rows<HS>(dq, ds, k_tile);

@@ -125,6 +125,7 @@ __device__ __forceinline__ void attention_forward(const CUtensorMap* qkv, const 
         uint32_t p[4][4];
         round_to_a(p, s);
         ring.wait_full(2 * tile + 1);
+        hold(p);
         hold(o);
         wgmma_fence();
         add_weighted_rows<HS>(o, p, shared_address(ring.buffer(2 * tile + 1)));

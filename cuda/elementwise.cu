@@ -18,7 +18,7 @@ extern "C" __global__ void __launch_bounds__(kThreads) cast_to_bf16(bf16* to, co
     if (i >= n) return;
     float v[4];
     load_floats(v, from + i);
-    store8(to + i, round4(v, rounding, i, step, seed));
+    store8(to + i, round4(v, rounding, RandomFor::cast, i, step, seed));
 }
 
 // to (n) fp32: overwritten.   from (n) bf16

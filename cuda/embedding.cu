@@ -134,7 +134,7 @@ __device__ __forceinline__ TokenChunk read_chunk(const uint2* sorted, int chunk,
     const int first = chunk * kChunk;
     TokenChunk c;
     c.rows = min(kChunk, rows - first);
-    c.own = lane < c.rows ? sorted[first + lane] : make_uint2(0, 0);
+    c.own = sorted[first + min(lane, c.rows - 1)];
     const unsigned head = __shfl_sync(kFullWarp, c.own.x, 0), last = __shfl_sync(kFullWarp, c.own.x, c.rows - 1);
     c.came = first > 0 && sorted[first - 1].x == head;
     c.goes_on = first + kChunk < rows && sorted[first + kChunk].x == last;
@@ -151,6 +151,7 @@ extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backwar
     const int column = blockIdx.y * kSlab + lane * 4;
     const bool inside = column < C;
 
+    const int readable = min(column, C - 4);
     constexpr int kAhead = 16;          // loads in flight
     float sum[4] = {};
     bool first_run = true;
@@ -159,8 +160,7 @@ extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backwar
 #pragma unroll
         for (int i = 0; i < kAhead; i++) {
             const unsigned row = __shfl_sync(kFullWarp, c.own.y, base + i);
-            bits[i] = make_uint2(0, 0);
-            if (inside && base + i < c.rows) bits[i] = load8(dout + (size_t)row * C + column);
+            bits[i] = load8(dout + (size_t)row * C + readable);
         }
 #pragma unroll
         for (int i = 0; i < kAhead; i++) {
@@ -191,12 +191,23 @@ extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backwar
     const unsigned token = __shfl_sync(kFullWarp, c.own.x, c.rows - 1);
     const bool one_run = __shfl_sync(kFullWarp, c.own.x, 0) == token;
     if (!c.goes_on || (one_run && c.came)) return;
+    int end = chunk + 1;   // of the chunks that the run reaches
+    for (;; end += 32) {
+        const long long first = (long long)(end + lane) * kChunk;
+        const unsigned over = __ballot_sync(kFullWarp, first >= rows || sorted[first].x != token);
+        if (over != 0) {
+            end += __ffs(over) - 1;
+            break;
+        }
+    }
     const int column = blockIdx.y * kSlab + lane * 4;
     if (column >= C) return;
 
-    float sum[4], part[4];
+    float sum[4];
     load_floats(sum, parts + ((size_t)chunk * 2 + 1) * C + column);
-    for (int next = chunk + 1; next * kChunk < rows && sorted[next * kChunk].x == token; next++) {
+#pragma unroll 8
+    for (int next = chunk + 1; next < end; next++) {
+        float part[4];
         load_floats(part, parts + (size_t)next * 2 * C + column);
         add(sum, part);
     }

@@ -15,7 +15,7 @@
 //
 // A block has three warpgroups. One thread of the first produces: it fills a ring of stages, tiles of A (128 x 64) and B (W x 64), waiting
 // for a stage to be empty before and announcing its bytes to the barrier that says it is full. The other two consume, 64 rows each; the ring goes
-// on across units, so that the next tile arrives during an epilogue. Registers move from the producer to the consumers: 40 and 232.
+// on across units, so that the next tile arrives during an epilogue. Registers move from the producer to the consumers.
 //
 // The consumers wait for one another only through the ring. The second starts when half a ring has arrived, so it is about that far behind,
 // and stays so: when the first is in its epilogue the second has the tensor cores for itself and catches up, and gives the lead back in its own.
@@ -37,6 +37,8 @@
 
 constexpr int kTileRows = 128, kTileDepth = 64, kThreads = 384, kConsumers = 2, kConsumerThreads = 128;
 constexpr int kLine = 128, kSlabColumns = 64, kSlabBytes = 64 * kLine;
+constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;
+static_assert((kProducerRegisters + kConsumers * kConsumerRegisters) * kConsumerThreads <= registers_of_block(kThreads));
 constexpr int kMaxSharedBytes = 227 * 1024;
 static_assert(kTileDepth * 2 == kLine, "a line of a tile along the depth is one line of the swizzle");
 
@@ -310,10 +312,10 @@ __device__ __forceinline__ void gemm(const CUtensorMap* a, const CUtensorMap* b,
 
     const int group = warp_index() / 4;
     if (group == 0) {
-        give_registers<40>();
+        give_registers<kProducerRegisters>();
         if (threadIdx.x == 0) produce<AAlongDepth, BAlongDepth, W, E>(a, b, barriers, problem);
     } else {
-        take_registers<232>();
+        take_registers<kConsumerRegisters>();
         const GemmUnit unit = problem.unit<W>(blockIdx.x);
         if (group == 2) mbarrier_wait(barriers.full + min(L::kStages / 2, unit.end - unit.first - 1), 0);
         consume(barriers, group - 1);

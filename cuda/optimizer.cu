@@ -82,7 +82,7 @@ __device__ __forceinline__ void update_chunk(
             }
             uint2 bits = make_uint2(0, 0);
             if (weights) {
-                bits = round4(w[k], rounding, i, s.step, s.seed);
+                bits = round4(w[k], rounding, RandomFor::update, i, s.step, s.seed);
                 store8(weights + i, bits);
             }
             if (master) store_floats(master + i, w[k]);
@@ -131,7 +131,7 @@ extern "C" __global__ void __launch_bounds__(kChunkThreads) scale_weights(
         load_weights(w, master, weights, chunk.begin + i);
 #pragma unroll
         for (int e = 0; e < 4; e++) w[e] *= factor;
-        if (weights) store8(weights + chunk.begin + i, round4(w, rounding, chunk.begin + i, step, seed));
+        if (weights) store8(weights + chunk.begin + i, round4(w, rounding, RandomFor::scaling, chunk.begin + i, step, seed));
         if (master) store_floats(master + chunk.begin + i, w);
     }
 }

@@ -11,6 +11,10 @@ __device__ __forceinline__ uint64_t wgmma_descriptor(shared_addr start, uint32_t
     return (uint64_t)((start & 0x3ffff) >> 4) | (uint64_t)(leading >> 4) << 16 | (uint64_t)(stride >> 4) << 32 | swizzle128 << 62;
 }
 
+// What the warps of a block can share by setmaxnreg: what it was launched with, which for one block on a multiprocessor is the file of 65536, divided
+// among its threads in steps of 8.
+constexpr int registers_of_block(int threads) { return 65536 / threads / 8 * 8 * threads; }
+
 #ifdef __CUDACC__
 #include <cuda.h>   // CUtensorMap
 
@@ -66,10 +70,14 @@ __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.a
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int Keep> __device__ __forceinline__ void wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Keep) : "memory"); }
 
-// The compiler knows nothing of registers in flight: this keeps their uses on their side of a fence or wait.
+// The compiler knows nothing of registers in flight: this keeps their uses on their side of a fence or wait. Of accumulators, and of A.
 template <int N> __device__ __forceinline__ void hold(float (&d)[N]) {
 #pragma unroll
     for (int i = 0; i < N; i++) asm volatile("" : "+f"(d[i])::"memory");
+}
+template <int N> __device__ __forceinline__ void hold(uint32_t (&a)[N][4]) {
+#pragma unroll
+    for (int i = 0; i < N * 4; i++) asm volatile("" : "+r"(a[i / 4][i % 4])::"memory");
 }
 
 #define WGMMA_8(a, b, c, d, e, f, g, h) "%" #a ", %" #b ", %" #c ", %" #d ", %" #e ", %" #f ", %" #g ", %" #h
@@ -149,6 +157,7 @@ template <int Keep> inline void tma_store_wait_read() { simt::tma_store_wait(Kee
 template <int Keep> inline void tma_store_wait() { simt::tma_store_wait(Keep, false); }
 template <int Keep> inline void wgmma_wait() { simt::wgmma_wait(Keep); }
 template <int N> inline void hold(float (&)[N]) {}
+template <int N> inline void hold(uint32_t (&)[N][4]) {}
 template <int N, int AMajorMN, int BMajorMN> inline void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b, int accumulate) {
     simt::wgmma({d, nullptr, a, b, N, accumulate != 0, AMajorMN != 0, BMajorMN != 0});
 }

@@ -22,12 +22,16 @@ __device__ __forceinline__ uint32_t round_stochastic(float v, uint32_t random) {
     return finite ? (bits + random) >> 16 : pack_bf16(v, 0.f);
 }
 
-// How fp32 becomes bf16. Random numbers depend on the element's index in its array, the step and the seed alone.
+// How fp32 becomes bf16.
 enum Rounding : int { kNearest = 0, kStochastic = 1 };
 
-__device__ __forceinline__ uint2 round4(const float (&v)[4], int rounding, unsigned long long index, uint32_t step, uint32_t seed) {
+// Who rounds. A weight that is rounded twice in a step needs independent numbers for its mean to stay what it was.
+enum class RandomFor : uint32_t { update = 0, scaling = 1, cast = 2 };
+
+// Random numbers depend on who rounds, the element's index in its array, the step and the seed alone.
+__device__ __forceinline__ uint2 round4(const float (&v)[4], int rounding, RandomFor purpose, unsigned long long index, uint32_t step, uint32_t seed) {
     if (rounding == kNearest) return make_uint2(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]));
-    const uint4 r = philox(make_uint4((uint32_t)(index / 4), (uint32_t)(index / 4 >> 32), step, 0), make_uint2(seed, 0));
+    const uint4 r = philox(make_uint4((uint32_t)(index / 4), (uint32_t)(index / 4 >> 32), step, (uint32_t)purpose), make_uint2(seed, 0));
     return make_uint2(round_stochastic(v[0], r.x & 0xffff) | round_stochastic(v[1], r.y & 0xffff) << 16,
                       round_stochastic(v[2], r.z & 0xffff) | round_stochastic(v[3], r.w & 0xffff) << 16);
 }

@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
+using Trainer.Cuda;
 using Trainer.Cuda.Kernels;
 using Trainer.Model;
 
@@ -50,6 +52,19 @@ internal sealed class CatalogueTests
             Assert.Ignore(reason);
         var compiled = Simulator.Kernels().Where(kernel => !kernel.StartsWith("selftest_", StringComparison.Ordinal));
         Assert.That(compiled, Is.EquivalentTo(Entries().Select(entry => entry.Launch.Kernel).Concat(Others).Distinct()));
+    }
+
+    [Test]
+    public void No_block_has_more_threads_than_its_kernel_was_compiled_for()
+    {
+        var modules = PtxModules.All();
+        if (modules.Count == 0)
+            Assert.Ignore("the kernels were not compiled to PTX; ./build.sh --target=Kernels does it or says what it needs");
+        var bounds = modules.SelectMany(module => Regex.Matches(module.Text, @"\.entry (\w+)\([^{]*\.maxntid (\d+)"))
+            .ToDictionary(match => match.Groups[1].Value, match => int.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture));
+        Assert.That(bounds, Has.Count.GreaterThan(40));
+        foreach (var launch in Entries().Select(entry => entry.Launch).Where(launch => bounds.ContainsKey(launch.Kernel)))
+            Assert.That(launch.Block.X, Is.LessThanOrEqualTo(bounds[launch.Kernel]), launch.Kernel);
     }
 
     private static IEnumerable<Entry> Entries()

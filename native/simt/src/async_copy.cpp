@@ -14,7 +14,7 @@ void set_arriving(const AsyncCopy& copy, int by) {
 
 void arrive(const AsyncCopy& copy) {
     set_arriving(copy, -1);
-    asynchronous_write(copy.destination, copy.bytes, "cp.async");   // now it is the thread's own write, ordered by its next barrier
+    asynchronous_write(copy.destination, copy.bytes, "cp.async", Proxy::generic);   // now it is the thread's own write, ordered by its next barrier
     auto* to = (unsigned char*)shared_pointer(copy.destination, copy.bytes);
     memcpy(to, copy.source, copy.source_bytes);
     memset(to + copy.source_bytes, 0, copy.bytes - copy.source_bytes);
@@ -28,7 +28,7 @@ void cp_async(shared_addr destination, const void* source, unsigned bytes, unsig
     const void* instruction = __builtin_return_address(0);
     if (source_bytes) global_access(source, source_bytes, Access::read, instruction);
     AsyncCopy copy{destination, source, bytes, source_bytes};
-    asynchronous_write(destination, bytes, "cp.async");
+    asynchronous_write(destination, bytes, "cp.async", Proxy::generic);
     set_arriving(copy, 1);
     void* to = shared_pointer(destination, bytes);
     memset(to, 0xff, bytes);

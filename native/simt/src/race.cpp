@@ -22,7 +22,10 @@ void join(Known& into, const Known& from) {
     for (size_t i = 0; i < from.size(); i++) into[i] = std::max(into[i], from[i]);
 }
 
-size_t known_size() { return block.threads + 1; }
+// Whoever reads or writes without being a thread has a number after theirs.
+int copy_unit() { return block.threads; }
+int products_of(int warp) { return block.threads + 1 + warp; }
+size_t known_size() { return products_of((int)block.warps.size()); }
 
 bool happened_before(int thread, uint32_t stamp) {
     if (thread == current->id) return true;
@@ -35,9 +38,9 @@ bool all_happened_before(int16_t warp, uint32_t lanes, uint32_t stamp) {
     return true;
 }
 
-void add_reader(Cell& cell) {
-    uint32_t stamp = block.warps[current->warp()].release, bit = current->bit();
-    int16_t warp = current->warp();
+void add_reader(Cell& cell, int reader, uint32_t stamp) {
+    const int16_t warp = (int16_t)(reader / (int)warp_lanes);
+    const uint32_t bit = 1u << reader % warp_lanes;
     if (cell.read_block != block.serial || cell.read_epoch != block.epoch || cell.readers == 0) {
         cell.read_block = block.serial;
         cell.read_epoch = block.epoch;
@@ -50,8 +53,8 @@ void add_reader(Cell& cell) {
     if (cell.read_warp == warp && cell.read_stamp == stamp) { cell.readers |= bit; return; }
     for (int32_t i = cell.more_readers; i >= 0; i = readers[i].next)
         if (readers[i].warp == warp && readers[i].stamp == stamp) { readers[i].lanes |= bit; return; }
-    // Whoever is ordered after this read is ordered after reads that happened before it.
-    if (all_happened_before(cell.read_warp, cell.readers, cell.read_stamp)) {
+    // Whoever is ordered after a thread's read is ordered after reads that happened before it.
+    if (reader == current->id && all_happened_before(cell.read_warp, cell.readers, cell.read_stamp)) {
         cell.read_warp = warp;
         cell.read_stamp = stamp;
         cell.readers = bit;
@@ -76,7 +79,8 @@ int unordered_reader(const Cell& cell) {
 }
 
 [[noreturn]] void race(const char* what, int thread, Name name, const void* object, size_t offset) {
-    std::string who = thread == block.threads ? "an asynchronous copy" : "thread " + std::to_string(thread);
+    std::string who = thread < block.threads ? "thread " + std::to_string(thread)
+        : thread == copy_unit() ? "an asynchronous copy" : "a wgmma of warp " + std::to_string(thread - products_of(0));
     fail("race on %s: %s %s, and nothing orders the two", name(object, offset).c_str(), what, who.c_str());
 }
 
@@ -113,7 +117,13 @@ void acquire_from(const Known& known, Fiber& fiber) {
 
 uint32_t copy_unit_release(Known& known) {
     if (known.size() < known_size()) known.resize(known_size());
-    return known[block.threads] = ++copy_unit_count;
+    return known[copy_unit()] = ++copy_unit_count;
+}
+
+void acquire_products(int warp, uint32_t stamp) {
+    Known known(known_size());
+    known[products_of(warp)] = stamp;
+    for (unsigned l = 0; l < warp_lanes; l++) acquire_from(known, block.fibers[warp * warp_lanes + l]);
 }
 
 void order_lanes(int warp, uint32_t mask) {
@@ -151,7 +161,7 @@ void check_access(Cell& cell, Access access, uint8_t bytes, Name name, const voi
     if (access == Access::read) {
         if (cell.read_block >= block.first_serial && cell.read_block != block.serial) cell.read_by_blocks = true;
         else if (cell.read_block < block.first_serial) cell.read_by_blocks = false;
-        add_reader(cell);
+        add_reader(cell, current->id, block.warps[current->warp()].release);
         return;
     }
     if (access == Access::write) {
@@ -171,5 +181,7 @@ void check_access(Cell& cell, Access access, uint8_t bytes, Name name, const voi
     cell.read_block = 0;
     cell.read_by_blocks = false;
 }
+
+void product_read(Cell& cell, int warp, uint32_t stamp) { add_reader(cell, products_of(warp), stamp); }
 
 }  // namespace simt

@@ -10,7 +10,7 @@
 
 namespace simt {
 
-// What is known of each thread of the block, and last of the asynchronous copy unit; empty: nothing.
+// What is known of each thread of the block, then of the asynchronous copy unit, then of the products of each warp; empty: nothing.
 using Known = std::vector<uint32_t>;
 
 void release_into(Known& known);                             // by the running thread
@@ -19,6 +19,7 @@ void order_lanes(int warp, uint32_t mask);                   // __syncwarp: each
 void forget_clocks();                                        // __syncthreads: everything before it is known to all
 void copy_unit_wrote(shared_addr address, unsigned bytes, uint32_t stamp);   // shared.cpp: an asynchronous copy has arrived
 uint32_t copy_unit_release(Known& known);                   // the stamp that such a copy releases
+void acquire_products(int warp, uint32_t stamp);             // wgmma.wait_group: the warp's products up to this one have read
 
 enum class Access { read, write, atomic };
 
@@ -38,6 +39,9 @@ struct Cell {
 // What a race is called in the error: the memory and the offset in it.
 using Name = std::string (*)(const void* object, size_t offset);
 void check_access(Cell& cell, Access access, uint8_t bytes, Name name, const void* object, size_t offset);
+
+// A read by a product of a warp, by its number: whoever overwrites the word must know that the warp has waited for it.
+void product_read(Cell& cell, int warp, uint32_t stamp);
 
 // Only the first half of a read: that nothing races with it so far, not that it happened.
 void check_order(const Cell& cell, Access access, uint8_t bytes, Name name, const void* object, size_t offset);

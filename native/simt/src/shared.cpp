@@ -119,7 +119,12 @@ void asynchronous_read_done(shared_addr address, unsigned bytes) {
     for (unsigned o = offset; o < offset + bytes; o += 4) check_access(fresh(dynamic_cells[o / 4]).cell, Access::read, 0xf, cell_name, nullptr, o);
 }
 
-void asynchronous_write(shared_addr address, unsigned bytes, const char* what) {
+void product_read(shared_addr address, unsigned bytes, int warp, uint32_t stamp) {
+    unsigned offset = address - window_start;
+    for (unsigned o = offset; o < offset + bytes; o += 4) product_read(fresh(dynamic_cells[o / 4]).cell, warp, stamp);
+}
+
+void asynchronous_write(shared_addr address, unsigned bytes, const char* what, Proxy proxy) {
     unsigned offset = checked(address, bytes, what);
     for (unsigned c = offset / chunk_bytes; c <= (offset + bytes - 1) / chunk_bytes; c++) {
         if (chunks[c].arriving) fail("%s overwrites %s, where another asynchronous copy has not arrived", what, address_name(address).c_str());
@@ -127,6 +132,9 @@ void asynchronous_write(shared_addr address, unsigned bytes, const char* what) {
     }
     for (unsigned o = offset; o < offset + bytes; o += 4) {
         SharedCell& s = fresh(dynamic_cells[o / 4]);
+        const Cell& cell = s.cell;
+        if (proxy == Proxy::asynchronous && cell.writer >= 0 && cell.writer < block.threads && block.fibers[cell.writer].proxy_fences <= cell.fences)
+            fail("%s overwrites %s, which thread %d wrote without a fence.proxy.async after it", what, cell_name(nullptr, o).c_str(), cell.writer);
         check_access(s.cell, Access::write, 0xf, cell_name, nullptr, o);
         s.initialised = 0xf;
     }

@@ -26,7 +26,10 @@ Chunk& chunk_at(shared_addr address);
 // without a fence.proxy.async by the thread that wrote them, or when nothing orders that write before the running thread.
 void asynchronous_read(shared_addr address, unsigned bytes, const char* what);
 void asynchronous_read_done(shared_addr address, unsigned bytes);         // ... and have done so, for the running thread
-void asynchronous_write(shared_addr address, unsigned bytes, const char* what);   // may happen from now on
+void product_read(shared_addr address, unsigned bytes, int warp, uint32_t stamp);   // ... for a product that a warp has waited for
+// An asynchronous write may happen from now on. TMA's fails, like a read, where ordinary stores were not fenced; cp.async is an ordinary one.
+enum class Proxy { generic, asynchronous };
+void asynchronous_write(shared_addr address, unsigned bytes, const char* what, Proxy proxy);
 std::string address_name(shared_addr address);
 
 }  // namespace simt

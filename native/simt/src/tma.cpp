@@ -80,7 +80,7 @@ void start_load(void* to, const CUtensorMap& map, uint64_t* barrier, BoxStart st
     release_into(load.known);            // its arrival also orders what came before its issue
     for_each_granule(map, load.destination, start, [&](shared_addr a, const Inside& in) {
         if (in.bytes) global_check(in.at, in.bytes, Access::read);
-        asynchronous_write(a, granule, "TMA load");
+        asynchronous_write(a, granule, "TMA load", Proxy::asynchronous);
         for (unsigned done = 0; done < granule; done += chunk_bytes) chunk_at(a + done).arriving++;
         memset(dynamic_base + (a - window_start), 0xff, granule);
     });

@@ -3,11 +3,13 @@
 // A product is computed when the first warp of the warpgroup waits for its group, from the shared memory of that moment, which must not
 // have changed since the issue. From the issue to the wait the accumulators hold a NaN: using them, or writing them, is found.
 #include "hopper.h"
+#include "sanitizer.h"
 #include "trace.h"
 #include <algorithm>
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <numeric>
 
 namespace simt {
 
@@ -44,6 +46,7 @@ struct Warpgroup {
 
 std::deque<Warpgroup> groups;
 std::vector<unsigned> warp_registers;             // setmaxnreg
+unsigned register_pool;                           // for a lane of all warps together: what the block was launched with
 std::vector<Fiber*> waiting_for_registers;
 
 Warpgroup& warpgroup(const char* what) {
@@ -128,7 +131,7 @@ bool same(const WgmmaOperands& x, const WgmmaOperands& y) {
 // The registers enter the flight: their values are taken, or must be those that the last product left, and a NaN is left in them.
 void take_registers(Accumulators& accumulators, int warp, void** arguments, bool keep, bool fenced) {
     bool known = accumulators.captured[warp];
-    if (!known && !fenced) fail("wgmma without a wgmma.fence before it");
+    if (!fenced) fail("wgmma without a wgmma.fence before it");
     for (int l = 0; l < 32; l++) {
         int t = warp * 32 + l;
         float* d = ((WgmmaOperands*)arguments[l])->d;
@@ -169,7 +172,8 @@ void issue(void** arguments, uint32_t) {
         read_operand(x.descriptor_b, x.b_mn_major, x.n, 'B', p.b.data(), &p.granules);
         for (shared_addr a : p.granules) for (unsigned done = 0; done < 16; done += chunk_bytes) chunk_at(a + done).reading++;
         g.products.push_back(std::move(p));
-    }
+    } else                                                   // what the first warp may read, another may not have waited for
+        for (shared_addr a : g.products[number - g.first].granules) asynchronous_read(a, 16, "wgmma operand");
     Product& p = g.products[number - g.first];
     if (!same(p.operands, x)) fail("wgmma: the warps of a warpgroup issue different products");
     if (p.accumulators) {
@@ -223,6 +227,12 @@ void wait(void** arguments, uint32_t) {
         wait_for([](const Fiber&) { return std::string("wgmma.wait_group (other warps of the warpgroup did not issue the product)"); }, &g);
     }
     compute_until(g, std::max(end, g.computed));
+    // The wait orders what this warp's products have read before what this warp does next, and before nothing of the other warps.
+    if (sees_accesses) {
+        for (uint64_t n = g.collected[warp]; n < end; n++)
+            for (shared_addr a : g.products[n - g.first].granules) product_read(a, 16, current->warp(), (uint32_t)end);
+        acquire_products(current->warp(), (uint32_t)end);
+    }
     for (; g.collected[warp] < end; g.collected[warp]++) {
         Accumulators& a = *g.products[g.collected[warp] - g.first].accumulators;
         if (--a.outstanding[warp]) continue;
@@ -282,7 +292,7 @@ void set_max_registers(unsigned registers, bool increase) {
         for (;;) {
             unsigned total = registers;
             for (size_t w = 0; w < warp_registers.size(); w++) if (w != warp) total += warp_registers[w];
-            if (total * warp_lanes <= 65536) break;
+            if (total <= register_pool) break;
             waiting_for_registers.push_back(current);
             wait_for([](const Fiber& f) { return "setmaxnreg.inc " + std::to_string(f.detail) + " (the block has not enough registers)"; }, nullptr, registers);
         }
@@ -296,6 +306,7 @@ void wgmma_begin() {
     groups.resize((block.threads + group_threads - 1) / group_threads);
     // What the compiler gives a kernel whose launch bounds say one block per multiprocessor.
     warp_registers.assign(block.warps.size(), std::min(248u, 65536u / block.threads / 8 * 8));
+    register_pool = std::accumulate(warp_registers.begin(), warp_registers.end(), 0u);
     waiting_for_registers.clear();
 }
 
