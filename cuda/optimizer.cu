@@ -23,9 +23,9 @@ constexpr int kStep = kChunkThreads * 4;
 constexpr int kTogether = 2;   // packs of four that a thread works on at once
 
 struct Adam {
-    float beta1, beta2, epsilon, first_correction, second_correction;
-    __device__ __forceinline__ explicit Adam(const StepScalars& s, const TensorFactors&)
-        : beta1(s.beta1), beta2(s.beta2), epsilon(s.epsilon), first_correction(s.first_correction), second_correction(s.second_correction) {}
+    float rate, beta1, beta2, epsilon, first_correction, second_correction;
+    __device__ __forceinline__ explicit Adam(const StepScalars& s, const TensorFactors& f)
+        : rate(f.rate), beta1(s.beta1), beta2(s.beta2), epsilon(s.epsilon), first_correction(s.first_correction), second_correction(s.second_correction) {}
     __device__ __forceinline__ float update(float g, float& m, float& v) const {
         m = beta1 * m + (1.f - beta1) * g;
         v = beta2 * v + (1.f - beta2) * g * g;
@@ -33,8 +33,9 @@ struct Adam {
     }
 };
 struct Sgd {
-    float momentum, gain;
-    __device__ __forceinline__ explicit Sgd(const StepScalars& s, const TensorFactors& f) : momentum(s.momentum), gain(s.rate_in_momentum ? f.rate : s.gain) {}
+    float rate, momentum, gain;
+    __device__ __forceinline__ explicit Sgd(const StepScalars& s, const TensorFactors& f)
+        : rate(s.rate_in_momentum ? 1.f : f.rate), momentum(s.momentum), gain(s.rate_in_momentum ? f.rate : s.gain) {}
     __device__ __forceinline__ float update(float g, float& m, float&) const { return m = momentum * m + gain * g; }
 };
 
@@ -55,7 +56,6 @@ __device__ __forceinline__ void update_chunk(
     const Chunk chunk = chunk_of_block(tensors, tensor_count);
     const TensorFactors f = factors[chunk.tensor];
     const Optimizer optimizer(s, f);
-    const float rate = s.rate_in_momentum ? 1.f : f.rate;
 
     float weight_squares = 0.f, update_squares = 0.f;
     for (int base = threadIdx.x * 4; base < chunk.count; base += kTogether * kStep) {
@@ -78,7 +78,7 @@ __device__ __forceinline__ void update_chunk(
             for (int e = 0; e < 4; e++) {
                 old[e] = w[k][e];
                 const float gradient = s.gradient_scale * g[k][e] + f.l2 * old[e];
-                w[k][e] = (f.before * old[e] - rate * optimizer.update(gradient, m[k][e], v[k][e])) * f.after;
+                w[k][e] = (f.before * old[e] - optimizer.rate * optimizer.update(gradient, m[k][e], v[k][e])) * f.after;
             }
             uint2 bits = make_uint2(0, 0);
             if (weights) {

@@ -7,9 +7,9 @@
 // the pass is over. It is not worth another pass: it is kept as `pending` and multiplied in by the next one. The norm that is reported includes it.
 //
 // All in double precision; factors are rounded once. A few thousand operations: only the launch costs time.
-//   kernel         grid   block   bytes (N tensors, U units)
-//   before_step    1      256     64 N + 120 U
-//   after_step     1      256     40 N U
+//   kernel         grid   block   bytes (N tensors)
+//   before_step    1      256     64 N
+//   after_step     1      256     40 N
 //   take_pending   1      256     40 N
 #include "optimizer.cuh"
 #include "reduce.cuh"
@@ -52,7 +52,7 @@ __device__ __forceinline__ double norm_factor(Unit& unit, const StepInput& in, d
     }
 }
 
-// scalars: overwritten.   factors (N): overwritten.   units (U): state of CPR.   gradient_sums (N): sum_chunks of square_sums over the gradients.
+// scalars: overwritten but for the weight norm, which after_step renews.   factors (N): overwritten.   units (U): state of CPR.   gradient_sums (N): sum_chunks of square_sums over the gradients.
 // loss: if it is not finite the step is not taken; or null.
 extern "C" __global__ void __launch_bounds__(kThreads) before_step(
         StepScalars* scalars, TensorFactors* factors, Unit* units, int unit_count, const StepInput* input, const TensorSpan* tensors,

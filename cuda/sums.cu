@@ -6,7 +6,7 @@
 //   n elements, K chunks, N tensors, Q quantities
 //   kernel         grid   block   bytes                  FLOPs
 //   square_sums    K      256     4 n + 8 K              2 n
-//   pair_sums      K      256     8 n + 40 K             10 n
+//   pair_sums      K      256     8 n + 40 K             12 n
 //   sum_chunks     N      256     8 Q K + 8 Q N          Q K
 //   angles         1      256     56 N                   -
 //   mean           1      1024    4 n                    n

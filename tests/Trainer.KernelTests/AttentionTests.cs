@@ -150,6 +150,25 @@ internal sealed class AttentionTests
         }
     }
 
+    /// <summary>Twice the queries with half the scale are the same scores, to the bit, and half the gradient of the queries.</summary>
+    [Test]
+    public void The_scale_is_what_is_given([ValueSource(nameof(Versions))] AttentionVersion version, [ValueSource(nameof(SpecialShapes))] AttentionShape shape)
+    {
+        float[] qkv = Qkv(shape), doubled = [.. qkv.Select((value, i) => Part(shape, i) == 0 ? 2 * value : value)], gradient = Gradient(shape);
+        float scale = 0.5f / MathF.Sqrt(shape.HeadSize);
+        KernelRun.InAllOrders(run =>
+        {
+            var (output, lse) = Forward(run, version, shape, qkv);
+            var (sameOutput, sameLse) = Forward(run, version, shape, doubled, scale);
+            Assert.That(sameOutput.Values(), Is.EqualTo(output.Values()));
+            Assert.That(sameLse.Values(), Is.EqualTo(lse.Values()));
+            float[] o = output.Values().Floats(), l = lse.Values().Floats();
+            double[] dQkv = Backward(run, version, shape, qkv, gradient, o, l).Values();
+            double[] ofDoubled = Backward(run, version, shape, doubled, gradient, o, l, scale).Values();
+            Assert.That(ofDoubled, Is.EqualTo(dQkv.Select((value, i) => Part(shape, i) == 0 ? value / 2 : value)));
+        });
+    }
+
     [Test]
     public void Shapes_that_no_kernel_takes_are_refused()
     {
@@ -170,25 +189,28 @@ internal sealed class AttentionTests
         Assert.That(shape.CausalFlops(5) / (double)backward, Is.EqualTo(5.0 / 7 * 1025 / (1024 + 32)).Within(1e-12));
     }
 
-    private static (DeviceBuffer Output, DeviceBuffer Lse) Forward(KernelRun run, AttentionVersion version, AttentionShape shape, float[] qkv)
+    private static (DeviceBuffer Output, DeviceBuffer Lse) Forward(
+        KernelRun run, AttentionVersion version, AttentionShape shape, float[] qkv, float? scale = null)
     {
         var (output, lse) = (run.Output("out", BufferType.Bf16, shape.OutputCount), run.Output("lse", BufferType.Float, shape.AllHeads * shape.T));
-        Launch(run, version.Forward(shape, output, lse, run.Bf16("qkv", qkv)));
+        Launch(run, version.Forward(shape, output, lse, run.Bf16("qkv", qkv)), scale);
         return (output, lse);
     }
 
-    private static DeviceBuffer Backward(KernelRun run, AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput,
-        float[] output, float[] lse)
+    private static DeviceBuffer Backward(
+        KernelRun run, AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput, float[] output, float[] lse, float? scale = null)
     {
         var (dQkv, stats) = (run.Output("dqkv", BufferType.Bf16, 3 * shape.OutputCount), run.Output("stats", BufferType.Float, shape.StatsCount));
         var (input, gradient) = (run.Bf16("qkv", qkv), run.Bf16("dout", dOutput));
         Launch(run, AttentionVersion.BackwardStats(shape, stats, run.Float("lse", lse), run.Bf16("out", output), gradient));
-        Launch(run, version.BackwardKv(shape, dQkv, input, gradient, stats));
-        Launch(run, version.BackwardQ(shape, dQkv, input, gradient, stats));
+        Launch(run, version.BackwardKv(shape, dQkv, input, gradient, stats), scale);
+        Launch(run, version.BackwardQ(shape, dQkv, input, gradient, stats), scale);
         return dQkv;
     }
 
-    private static void Launch(KernelRun run, AttentionCall call) => run.Launch(call.Launch, call.Arguments);
+    // The scale is the last argument of the kernels that have one; 1 / sqrt(HS) unless given.
+    private static void Launch(KernelRun run, AttentionCall call, float? scale = null) =>
+        run.Launch(call.Launch, scale is { } given ? [.. call.Arguments[..^1], given] : call.Arguments);
 
     private static void ExpectForward(AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput)
     {

@@ -5,7 +5,7 @@ namespace Trainer.KernelTests;
 internal sealed class ClassifierTests
 {
     private const double U = TestValues.UnitRoundoff, UBf16 = Bf16.UnitRoundoff;
-    private const int Ignored = -1;
+    private const int Ignored = 60_000;   // not below any vocabulary here, and not negative
     private const int SharedLimit = 227 * 1024;
 
     // exp2_approx errs by 2 units in the last place, its argument by the two roundings of (x - max) log2(e); below 2^-126 it gives 0.
@@ -42,6 +42,23 @@ internal sealed class ClassifierTests
         Check(logits, [1, 5, 8], rows, v, padded, 1, SharedLimit);
     }
 
+    [TestCase(0, 30, 32)]
+    [TestCase(2, 0, 8)]
+    [TestCase(2, 12, 12)]
+    [TestCase(2, 33, 32)]
+    public void Impossible_shapes_are_refused(int rows, int vocabulary, int padded) =>
+        Assert.Throws<ArgumentOutOfRangeException>(() => ClassifierKernels.SoftmaxCrossEntropy(rows, vocabulary, padded, SharedLimit));
+
+    [TestCase(227)]
+    [TestCase(163)]
+    [TestCase(99)]
+    public void Two_blocks_share_a_multiprocessor(int limit)
+    {
+        // A multiprocessor has 1 KiB more than a block may have, and keeps 1 KiB of each block's for itself; the kernel has 1 KiB of its own.
+        int block = ClassifierKernels.SoftmaxCrossEntropy(1, 200_000, 200_000, limit << 10).SharedBytes + 2048;
+        Assert.That(2 * block, Is.InRange(((limit + 1) << 10) - 64, (limit + 1) << 10));
+    }
+
     [TestCase(1f)]
     [TestCase(0f)]
     public void Ignored_rows_have_neither_loss_nor_gradient(float scale)
@@ -73,7 +90,7 @@ internal sealed class ClassifierTests
     {
         var launch = ClassifierKernels.SoftmaxCrossEntropy(rows, v, padded, limit);
         int kept = ClassifierKernels.KeptColumns(padded, limit);
-        int[] counted = Array.ConvertAll(targets, target => Math.Max(target, 0));
+        int[] counted = Array.ConvertAll(targets, target => target == Ignored ? 0 : target);
         var (losses, gradient) = ReferenceOperations.SoftmaxCrossEntropy(logits.Doubles(), counted, rows, v, padded, scale);
         double[] lossTolerance = new double[rows], gradientTolerance = new double[rows * padded];
         double sumError = 4 * Math.Sqrt(v) * U;

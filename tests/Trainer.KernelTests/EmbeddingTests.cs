@@ -63,6 +63,34 @@ internal sealed class EmbeddingTests
         });
     }
 
+    [TestCase(300, 50257)]
+    [TestCase(3000, 70_000)]
+    [TestCase(2100, 1 << 24)]
+    public void Rows_are_sorted_by_token_and_keep_their_order(int rows, int vocabulary)
+    {
+        // Every byte of the tokens matters, and some tokens occur twice.
+        int[] tokens = TestValues.Tokens(rows, vocabulary, 7);
+        for (int i = 0; i < rows; i += 5)
+            tokens[i] = tokens[rows - 1 - i];
+        KernelRun.InAllOrders(run =>
+        {
+            var (sorted, scratch) = (run.Output("sorted", BufferType.Int, 2 * rows), run.Output("scratch", BufferType.Int, 2 * rows));
+            run.Launch(EmbeddingKernels.SortTokens(rows, vocabulary), sorted, scratch, run.Int("tokens", tokens), rows, EmbeddingKernels.SortPasses(vocabulary));
+            int[] order = [.. Enumerable.Range(0, rows).OrderBy(row => tokens[row])];
+            run.Expect(sorted, [.. order.SelectMany(row => new double[] { tokens[row], row })], new double[2 * rows]);
+        });
+    }
+
+    [TestCase(12)]
+    [TestCase(0)]
+    public void Channels_that_are_not_whole_packs_are_refused(int channels) => Assert.Multiple(() =>
+    {
+        Assert.Throws<ArgumentOutOfRangeException>(() => EmbeddingKernels.Forward(1, 4, channels, 4));
+        Assert.Throws<ArgumentOutOfRangeException>(() => EmbeddingKernels.BackwardPositions(1, 4, channels));
+        Assert.Throws<ArgumentOutOfRangeException>(() => EmbeddingKernels.BackwardTokens(4, channels, 4));
+        Assert.Throws<ArgumentOutOfRangeException>(() => EmbeddingKernels.BackwardTokensFinish(4, channels));
+    });
+
     [TestCase(1, 1)]
     [TestCase(2, 1)]
     [TestCase(256, 1)]

@@ -26,6 +26,9 @@ internal sealed class GemmTests(string name)
     [
         new(1, 8, 8), new(1, 264, 136), new(128, 128, 128), new(127, 120, 248), new(129, 136, 264), new(31, 8, 392), new(63, 256, 64), new(64, 192, 192),
         new(65, 200, 184), new(33, 72, 32), new(260, 520, 40),
+
+        // More tiles than the eight that the order of tiles takes together, in each direction.
+        new(1100, 8, 16), new(8, 1104, 16),
     ];
 
     private static readonly double[] Magnitudes = [1e17, 1e-15];

@@ -31,12 +31,16 @@ internal sealed class OptimizerTests
     [Test]
     public void Adam_in_bf16_alone() => Adam(3, started: true, 1, master: false, copy: true);
 
-    [TestCase(false, 1)]
-    [TestCase(false, 5)]
-    [TestCase(true, 5)]
-    public void Sgd_with_momentum(bool rateInMomentum, int step)
+    [TestCase(false, 1, true, true)]
+    [TestCase(false, 5, true, true)]
+    [TestCase(true, 5, true, true)]
+    [TestCase(false, 5, true, false)]
+    [TestCase(true, 5, false, true)]
+    public void Sgd_with_momentum(bool rateInMomentum, int step, bool master, bool copy)
     {
         var data = new Data(started: step > 1);
+        if (!master)
+            data = data with { Weights = data.Weights.Rounded() };
         var scalars = new StepScalars
         {
             Taken = 1, Step = (uint)step, GradientScale = 0.5f, Momentum = step == 1 ? 0 : 0.9f, Gain = step == 1 ? 1 : 0.75f,
@@ -60,14 +64,74 @@ internal sealed class OptimizerTests
 
         KernelRun.InAllOrders(run =>
         {
-            var buffers = new Buffers(run, data, scalars, master: true, copy: true);
-            run.Launch(OptimizerKernels.SgdUpdate(buffers.Table), buffers.Master, buffers.Copy, buffers.First, buffers.Gradients, buffers.Partial,
-                buffers.Spans,
-                Tensors.Length, buffers.Factors, buffers.Scalars, (int)Rounding.Nearest);
+            var buffers = new Buffers(run, data, scalars, master, copy);
+            run.Launch(OptimizerKernels.SgdUpdate(buffers.Table, master, copy), buffers.SgdArguments((int)Rounding.Nearest));
             run.Expect(buffers.First, m, mTolerance);
             ExpectWeights(run, buffers, data, w, wTolerance);
         });
     }
+
+    [Test]
+    public void Philox_gives_the_known_answers()
+    {
+        // The vectors that the authors publish with their implementation.
+        Assert.That(Philox.Words([0, 0, 0, 0], 0, 0), Is.EqualTo(new[] { 0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u }));
+    }
+
+    [Test]
+    public void The_update_rounds_at_random_by_element_step_and_seed([Values] bool sgd)
+    {
+        const uint step = 7, seed = 0x12345678;
+        var data = new Data(started: true);
+        var scalars = new StepScalars
+        {
+            Taken = 1, Step = step, Seed = seed, GradientScale = 1, Beta1 = 0.9f, Beta2 = 0.95f, Epsilon = 1e-8f, FirstCorrection = 2, SecondCorrection = 2,
+            Momentum = 0.9f, Gain = 1,
+        };
+        KernelRun.InAllOrders(run =>
+        {
+            var buffers = new Buffers(run, data, scalars, master: true, copy: true);
+            if (sgd)
+                run.Launch(OptimizerKernels.SgdUpdate(buffers.Table), buffers.SgdArguments((int)Rounding.Stochastic));
+            else
+                run.Launch(OptimizerKernels.AdamUpdate(buffers.Table), buffers.AdamArguments((int)Rounding.Stochastic));
+            ExpectRandomCopy(run, buffers.Copy!, data.Weights.Rounded(), buffers.Master!.Values(), [0, 1, 2, 3, 4, 5], purpose: 0, step, seed);
+        });
+    }
+
+    [Test]
+    public void Scaling_rounds_at_random_with_other_numbers_than_the_update([Values] bool master)
+    {
+        const uint step = 7, seed = 0x12345678;
+        var data = new Data(started: false);
+        if (!master)
+            data = data with { Weights = data.Weights.Rounded() };
+        float[] factors = [2, 1, 3, 0.3f, 0.99f, 0.7f];
+        double[] scaled = data.Weights.Doubles();
+        for (int t = 0; t < Tensors.Length; t++)
+        {
+            foreach (long i in Elements(Tensors[t]))
+                scaled[i] = factors[t] * data.Weights[i];
+        }
+
+        KernelRun.InAllOrders(run =>
+        {
+            var buffers = new Buffers(run, data, default, master, copy: true);
+            run.Launch(OptimizerKernels.ScaleWeights(buffers.Table, master), buffers.Master, buffers.Copy, buffers.Spans, Tensors.Length,
+                run.Float("scales", factors), (int)Rounding.Stochastic, step, seed);
+            int[] changed = [0, 2, 3, 4, 5];   // a factor of 1 costs nothing
+            ExpectRandomCopy(run, buffers.Copy!, data.Weights.Rounded(), scaled, changed, purpose: 1, step, seed);
+        });
+    }
+
+    [Test]
+    public void A_cast_rounds_at_random_by_element_step_and_seed() => KernelRun.InAllOrders(run =>
+    {
+        float[] values = TestValues.Normal(1028, 12);
+        var to = run.Output("to", BufferType.Bf16, values.Length);
+        run.Launch(ElementwiseKernels.CastToBf16(values.Length), to, run.Float("from", values), (long)values.Length, (int)Rounding.Stochastic, 3u, 99u);
+        run.Expect(to, [.. values.Select((value, i) => (double)Philox.Round(value, i, purpose: 2, 3, 99))], new double[values.Length]);
+    });
 
     [Test]
     public void A_step_that_is_not_taken_touches_nothing()
@@ -180,9 +244,7 @@ internal sealed class OptimizerTests
         };
         var buffers = new Buffers(run, data, scalars, master: true, copy: true);
         TrafficCheck.IsIdeal(run, OptimizerKernels.AdamUpdate(buffers.Table), buffers.AdamArguments((int)Rounding.Stochastic));
-        TrafficCheck.IsIdeal(run, OptimizerKernels.SgdUpdate(buffers.Table), buffers.Master, buffers.Copy, buffers.First, buffers.Gradients,
-            buffers.Partial, buffers.Spans,
-            Tensors.Length, buffers.Factors, buffers.Scalars, (int)Rounding.Nearest);
+        TrafficCheck.IsIdeal(run, OptimizerKernels.SgdUpdate(buffers.Table), buffers.SgdArguments((int)Rounding.Nearest));
         var scales = run.Float("scales", [2, 2, 2, 2, 2, 2]);
         TrafficCheck.IsIdeal(run, OptimizerKernels.ScaleWeights(buffers.Table), buffers.Master, buffers.Copy, buffers.Spans, Tensors.Length, scales, 0, 1u, 1u);
         var average = run.Float("average", data.Weights, changing: true);
@@ -282,6 +344,20 @@ internal sealed class OptimizerTests
     private static void ExpectCopy(KernelRun run, DeviceBuffer copy, double[] master) =>
         run.Expect(copy, Array.ConvertAll(master, value => (double)Bf16.Value(Bf16.Round((float)value))), new double[master.Length]);
 
+    // The copy of some tensors is the given value rounded at random, and nothing else has changed.
+    private static void ExpectRandomCopy(
+        KernelRun run, DeviceBuffer copy, float[] before, double[] values, ReadOnlySpan<int> tensors, uint purpose, uint step, uint seed)
+    {
+        double[] expected = before.Doubles();
+        foreach (int t in tensors)
+        {
+            foreach (long i in Elements(Tensors[t]))
+                expected[i] = Philox.Round((float)values[i], i, purpose, step, seed);
+        }
+
+        run.Expect(copy, expected, new double[expected.Length]);
+    }
+
     private static IEnumerable<long> Elements(Segment segment)
     {
         for (long i = segment.Offset; i < segment.Offset + segment.Count; i++)
@@ -345,5 +421,8 @@ internal sealed class OptimizerTests
 
         public KernelArgument[] AdamArguments(int rounding) =>
             [Master, Copy, First, Second, Gradients, Partial, Spans, Tensors.Length, Factors, Scalars, rounding];
+
+        public KernelArgument[] SgdArguments(int rounding) =>
+            [Master, Copy, First, Gradients, Partial, Spans, Tensors.Length, Factors, Scalars, rounding];
     }
 }

@@ -192,6 +192,74 @@ internal sealed class RegularizerTests
         Assert.That((pipeline.Units[0].Pending, pipeline.Units[0].Norm), Is.EqualTo((0.9, 4.0)));
     });
 
+    [Test]
+    public void A_step_that_is_not_taken_keeps_the_norm() => KernelRun.InAllOrders(run =>
+    {
+        var pipeline = Pipeline(run, new RegularizedUnit { Rule = UnitRule.None, Pending = 1 }, [3, 4]);
+        pipeline.Step(PlainInput with { Step = 1, Multiplier = 0 }, Padded([1, 1]));
+        Assert.That(pipeline.Scalars.WeightNorm, Is.EqualTo(5).Within(1e-6));
+        pipeline.Step(PlainInput with { Step = 2 }, Padded([1, float.NaN]));
+        Assert.That((pipeline.Scalars.Taken, pipeline.Scalars.WeightNorm), Is.EqualTo((0, pipeline.Units[0].Norm)));
+    });
+
+    [TestCase(1, 0f, 1f)]       // torch's first step fills the buffer with the gradient
+    [TestCase(2, 0.8f, 0.75f)]
+    public void The_scalars_of_sgd(int step, float momentum, float gain) => KernelRun.Once(run =>
+    {
+        var pipeline = Pipeline(run, new RegularizedUnit { Pending = 1 }, [1, 1]);
+        pipeline.Step(PlainInput with { Step = step, Seed = 77, Momentum = 0.8, Dampening = 0.25, RateInMomentum = 1, Multiplier = 0.5 }, Padded([3, 4]));
+        var scalars = pipeline.Scalars;
+        Assert.That((scalars.Momentum, scalars.Gain, scalars.RateInMomentum), Is.EqualTo((momentum, gain, 1)));
+        Assert.That((scalars.Step, scalars.Seed), Is.EqualTo(((uint)step, 77u)));
+
+        // Adam's rate is outside its moments whatever is asked of SGD: two weights of 1 move by the rate.
+        Assert.That(pipeline.Factors[0].Rate, Is.EqualTo(0.05f));
+        if (step == 1)
+            Assert.That(pipeline.Master.Values()[0], Is.EqualTo(0.95).Within(1e-5));
+    });
+
+    [Test]
+    public void Schedules_reach_the_factors() => KernelRun.Once(run =>
+    {
+        var input = PlainInput with { Step = 3, Multiplier = 0.5, DecayMultiplier = 0.25 };
+        var unit = new RegularizedUnit { Strength = 0.4, Pending = 0.8 };
+        Assert.That(FactorsOf(UnitRule.L2), Is.EqualTo(new TensorFactors { Rate = 0.05f, L2 = (float)(0.4 * 0.25 * 0.8), Before = 0.8f, After = 1 }));
+        Assert.That(FactorsOf(UnitRule.Decay).Before, Is.EqualTo((float)(0.8 * (1 - (0.1 * 0.5 * 0.25 * 0.4)))));
+        Assert.That(FactorsOf(UnitRule.DecayDecoupled).Before, Is.EqualTo((float)(0.8 * (1 - (0.5 * 0.25 * 0.4)))));
+
+        TensorFactors FactorsOf(UnitRule rule)
+        {
+            var pipeline = Pipeline(run, unit with { Rule = rule }, [1, 2]);
+            pipeline.Step(input, Padded([1, 1]));
+            return pipeline.Factors[0];
+        }
+    });
+
+    [Test]
+    public void More_tensors_and_units_than_a_block_has_threads()
+    {
+        // Each tensor a unit of its own that is projected to a norm of its own; no learning rate.
+        const int tensors = 600;
+        float[] weights = TestValues.Normal(8 * tensors, 21), gradients = [.. Enumerable.Repeat(1f, weights.Length)];
+        double[] norms = [.. weights.Chunk(8).Select(tensor => Math.Sqrt(tensor.Sum(w => (double)w * w)))];
+        var units = norms.Select((norm, i) =>
+            new RegularizedUnit { Rule = UnitRule.Sphere, After = 1, Strength = 1 + (i / 100.0), InitialNorm = norm, Norm = norm, Pending = 1 });
+        double[] expected = [.. weights.Select((w, i) => w * (1 + (i / 8 / 100.0)))];
+        KernelRun.InAllOrders(run =>
+        {
+            var segments = Enumerable.Range(0, tensors).Select(i => new Segment(8 * i, 8));
+            var pipeline = new StepPipeline(run, [.. segments], [.. Enumerable.Range(0, tensors)], weights, [.. units]);
+            pipeline.Step(PlainInput with { Step = 1, Multiplier = 0 }, gradients);
+            pipeline.Flush();
+            Assert.That(pipeline.Scalars.GradientNorm, Is.EqualTo(Math.Sqrt(8 * tensors)).Within(1e-9));
+            double norm = Math.Sqrt(expected.Sum(w => w * w));
+            Assert.That(pipeline.Scalars.WeightNorm, Is.EqualTo(norm).Within(4 * U * norm));
+
+            // A sum of eight squares in fp32, its root, the factor rounded, the product rounded.
+            run.Expect(pipeline.Master, expected, [.. expected.Select(w => 8 * U * Math.Abs(w))]);
+        });
+    }
+
     private static IEnumerable<TestCaseData> NamedRules() => Rules.Select(entry => new TestCaseData(entry.Rule).SetArgDisplayNames(entry.Name));
 
     private static StepPipeline Pipeline(KernelRun run, RegularizedUnit unit, float[] weights) => new(run, [new(0, 8)], [0], Padded(weights), [unit]);

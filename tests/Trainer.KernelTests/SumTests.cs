@@ -25,6 +25,28 @@ internal sealed class SumTests
         });
     }
 
+    [Test]
+    public void The_chunks_of_a_large_tensor_are_all_added()
+    {
+        // More than a block has threads. The chunks' sums are made up, so that no weights are needed.
+        var table = new TensorTable([new(0, 8), new(8, 600L * TensorTable.ChunkElements), new(16 + (600L * TensorTable.ChunkElements), 24)], [0, 0, 0]);
+        double[] partial = TestValues.Normal(2 * table.Chunks, 6).Doubles(), expected = new double[6], terms = new double[6];
+        for (int chunk = 0; chunk < table.Chunks; chunk++)
+            for (int q = 0; q < 2; q++)
+            {
+                int at = (2 * (chunk == 0 ? 0 : chunk <= 600 ? 1 : 2)) + q;
+                expected[at] += partial[(2 * chunk) + q];
+                terms[at] += Math.Abs(partial[(2 * chunk) + q]);
+            }
+
+        KernelRun.InAllOrders(run =>
+        {
+            var sums = run.Output("sums", BufferType.Double, 6);
+            run.Launch(OptimizerKernels.SumChunks(table, 2), sums, run.Double("partial", partial), run.Structs("tensors", table.Spans), 2);
+            run.Expect(sums, expected, terms.Scaled(600 * Math.Pow(2, -53)));
+        });
+    }
+
     [TestCase(float.NaN)]
     [TestCase(float.PositiveInfinity)]
     [TestCase(1e30f)]

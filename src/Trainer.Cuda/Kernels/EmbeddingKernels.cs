@@ -20,22 +20,26 @@ internal static class EmbeddingKernels
     /// <param name="distinctTokens">How many different tokens there are, at most R: so many rows of the table are read.</param>
     public static KernelLaunch Forward(int batch, int length, int channels, int distinctTokens)
     {
+        Check(channels);
         long rows = (long)batch * length;
         return new("embedding_forward", new(Blocks(rows * channels / 8, Threads)), new(Threads), 0,
             (2 * rows * channels) + (4 * rows) + (2L * channels * (distinctTokens + length)), rows * channels);
     }
 
     /// <summary><c>embedding_backward_positions(dPositionTable, dout, B, T, C)</c>.</summary>
-    public static KernelLaunch BackwardPositions(int batch, int length, int channels) =>
-        new("embedding_backward_positions", new(Blocks((long)length * channels / 4, Threads)), new(Threads), 0,
+    public static KernelLaunch BackwardPositions(int batch, int length, int channels)
+    {
+        Check(channels);
+        return new("embedding_backward_positions", new(Blocks((long)length * channels / 4, Threads)), new(Threads), 0,
             (2L * batch * length * channels) + (8L * length * channels), (long)batch * length * channels);
+    }
 
     /// <summary>
     /// <c>embedding_sort_tokens(sorted, scratch, tokens, R, passes)</c>, with <see cref="SortPasses"/>; sorted and scratch hold R pairs of
     /// whole numbers.
     /// </summary>
     public static KernelLaunch SortTokens(int rows, int vocabulary) =>
-        new("embedding_sort_tokens", new(1), new(SortThreads), 0, (4L * rows) + (8L * rows * Math.Min(SortPasses(vocabulary), 2)), 0);
+        new("embedding_sort_tokens", new(1), new(SortThreads), 0, (4L * rows) + (16L * rows * SortPasses(vocabulary)), 0);
 
     /// <summary>The passes of the sort, 8 bits each, that tell tokens below <paramref name="vocabulary"/> apart.</summary>
     public static int SortPasses(int vocabulary) => Math.Max(1, (BitOperations.Log2((uint)Math.Max(vocabulary - 1, 1)) / BitsPerPass) + 1);
@@ -52,5 +56,15 @@ internal static class EmbeddingKernels
     /// <summary>The floats of scratch memory between the two kernels of the tokens' gradient.</summary>
     public static long PartCount(int rows, int channels) => 2L * Blocks(rows, Chunk) * channels;
 
-    private static Dim3 ChunkGrid(int rows, int channels) => new(Blocks(Blocks(rows, Chunk), ChunksPerBlock), Blocks(channels, Slab));
+    private static Dim3 ChunkGrid(int rows, int channels)
+    {
+        Check(channels);
+        return new(Blocks(Blocks(rows, Chunk), ChunksPerBlock), Blocks(channels, Slab));
+    }
+
+    private static void Check(int channels)
+    {
+        if (channels <= 0 || channels % 8 != 0)
+            throw new ArgumentOutOfRangeException(nameof(channels), channels, "must be a multiple of 8");
+    }
 }

@@ -19,6 +19,8 @@ internal static class GemmKernels
     /// <summary><c>gemm_reduce_splits(dweight, dbias, partial, N, K, splits, accumulate)</c> after a backward-weight product in several splits.</summary>
     public static KernelLaunch ReduceSplits(int n, int k, int splits, bool bias, bool accumulate)
     {
+        Check(rows: 1, n, k);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(splits);
         long sums = Sums(n, k, bias);
         long bytes = 4 * (splits + (accumulate ? 2 : 1)) * sums;
         return new("gemm_reduce_splits", new(Blocks(sums / 4, ReduceThreads)), new(ReduceThreads), 0, bytes, splits * sums);

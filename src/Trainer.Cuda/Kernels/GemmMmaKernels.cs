@@ -37,7 +37,7 @@ internal static class GemmMmaKernels
         ArgumentOutOfRangeException.ThrowIfGreaterThan(splits, depthTiles);
         var launch = Product("gemm_backward_weight_mma", rows, n, k, n, k, rows, GemmKernels.SumBytes(n, k, splits, bias, accumulate));
         long biasFlops = bias ? (long)Blocks(n, Tile) * depthTiles * BiasFlops : 0;
-        return launch with { Grid = new(launch.Grid.X * splits), Flops = launch.Flops + biasFlops };
+        return launch with { Grid = new(checked(launch.Grid.X * splits)), Flops = launch.Flops + biasFlops };
     }
 
     /// <summary>The splits of <see cref="BackwardWeight"/> that are expected to take the least time.</summary>

@@ -13,5 +13,12 @@ internal readonly record struct Dim3(int X, int Y = 1, int Z = 1);
 internal readonly record struct KernelLaunch(string Kernel, Dim3 Grid, Dim3 Block, int SharedBytes, long Bytes, long Flops)
 {
     /// <summary>The blocks of <paramref name="part"/> that cover <paramref name="whole"/>.</summary>
-    internal static int Blocks(long whole, int part) => checked((int)((whole + part - 1) / part));
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="whole"/> is negative, or so large that a grid cannot cover it.</exception>
+    internal static int Blocks(long whole, int part)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(whole);
+        long blocks = (whole / part) + (whole % part == 0 ? 0 : 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(blocks, int.MaxValue, nameof(whole));
+        return (int)blocks;
+    }
 }

@@ -40,7 +40,7 @@ internal static class OptimizerKernels
 
     /// <summary><c>pair_sums(partial, a, b, tensors, N)</c>; partial holds <see cref="PairQuantities"/> doubles for each chunk.</summary>
     public static KernelLaunch PairSums(TensorTable table) =>
-        new("pair_sums", new(table.Chunks), new(Threads), 0, (8 * table.Elements) + (8L * PairQuantities * table.Chunks), 11 * table.Elements);
+        new("pair_sums", new(table.Chunks), new(Threads), 0, (8 * table.Elements) + (8L * PairQuantities * table.Chunks), 12 * table.Elements);
 
     /// <summary><c>sum_chunks(sums, partial, tensors, quantities)</c>; sums holds as many doubles for each tensor.</summary>
     public static KernelLaunch SumChunks(TensorTable table, int quantities) =>

@@ -12,9 +12,9 @@ internal sealed class TensorTable
     private readonly TensorSpan[] _spans;
 
     /// <summary>Cuts tensors into chunks.</summary>
-    /// <param name="tensors">Where they lie; offsets and counts are multiples of 8.</param>
+    /// <param name="tensors">Where they lie; offsets and counts are multiples of 8; none overlaps another.</param>
     /// <param name="units">The unit of the regulariser that each belongs to, -1 for none.</param>
-    /// <exception cref="ArgumentException">An offset or a count is not a multiple of 8, or there is not one unit for each tensor.</exception>
+    /// <exception cref="ArgumentException">An offset or a count is negative or not a multiple of 8, or there is not one unit for each tensor.</exception>
     public TensorTable(ReadOnlySpan<Segment> tensors, ReadOnlySpan<int> units)
     {
         if (units.Length != tensors.Length)
@@ -23,8 +23,8 @@ internal sealed class TensorTable
         for (int i = 0; i < tensors.Length; i++)
         {
             var (offset, count) = tensors[i];
-            if (offset % 8 != 0 || count % 8 != 0)
-                throw new ArgumentException($"tensor {i} has offset {offset} and {count} elements; both must be multiples of 8", nameof(tensors));
+            if (offset < 0 || count < 0 || offset % 8 != 0 || count % 8 != 0)
+                throw new ArgumentException($"tensor {i} has offset {offset} and {count} elements; both must be multiples of 8, from 0", nameof(tensors));
             _spans[i] = new TensorSpan { Offset = offset, Count = count, FirstChunk = Chunks, Unit = units[i] };
             Chunks += Blocks(count, ChunkElements);
             Elements += count;
