@@ -25,7 +25,8 @@ string NvccOrReason()
 {
     if (FindNvcc() is { Length: > 0 } nvcc)
         return nvcc;
-    const string advice = "The program will have no CUDA backend. Install CUDA 12 or later, with nvcc on PATH or CUDA_PATH set, and run this again.";
+    const string advice = "Only kernels whose PTX is there and up to date will be in the program. Install CUDA 12 or later, with nvcc on PATH or CUDA_PATH"
+        + " set, and run this again.";
     if (IsRunningOnWindows())
     {
         Warning($"nvcc, or Visual C++ for it, was not found. {advice}");
@@ -34,7 +35,7 @@ string NvccOrReason()
 
     if (Context.Tools.Resolve("g++") == null)
     {
-        Warning("g++, which nvcc needs, was not found: the program will have no CUDA backend. Install it and run this again.");
+        Warning("g++, which nvcc needs, was not found: only kernels whose PTX is there and up to date will be in the program. Install it and run this again.");
         return null;
     }
 

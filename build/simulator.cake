@@ -9,12 +9,19 @@ using System.Text.RegularExpressions;
 const string KernelTests = "./tests/Trainer.KernelTests/Trainer.KernelTests.csproj";
 const string SimulatorVariable = "TRAINER_SIMT_LIBRARY";
 
-bool HasNativeTools() => !IsRunningOnWindows() && Context.Tools.Resolve("cmake") != null && Context.Tools.Resolve("g++") != null;
+// What keeps the kernels from being compiled for the CPU; null when nothing does.
+string MissingNativeTools()
+{
+    if (IsRunningOnWindows())
+        return "The simulator that runs the kernels on the CPU is for Linux on x86-64.";
+    var missing = new[] { "cmake", "g++" }.Where(tool => Context.Tools.Resolve(tool) == null).ToList();
+    return missing.Count == 0 ? null : $"{string.Join(" and ", missing)} was not found on PATH: install it and run this again.";
+}
 
 void RequireNativeTools()
 {
-    if (!HasNativeTools())
-        throw new CakeException("cmake and g++ are needed, and Linux.");
+    if (MissingNativeTools() is { } reason)
+        throw new CakeException(reason);
 }
 
 void BuildSimulator(DirectoryPath folder, string options = "")
@@ -27,10 +34,10 @@ Task("Native")
     .Description("Compiles the kernels of cuda/ for the CPU, with the simulator that their tests run on; needs cmake and g++.")
     .Does(() =>
 {
-    if (HasNativeTools())
-        BuildSimulator(MakeAbsolute(Directory("./artifacts/native")));
+    if (MissingNativeTools() is { } reason)
+        Warning($"{reason} The kernels are not compiled for the CPU, and their tests will be skipped.");
     else
-        Warning("cmake or g++ was not found: the kernels are not compiled for the CPU, and their tests will be skipped.");
+        BuildSimulator(MakeAbsolute(Directory("./artifacts/native")));
 });
 
 Task("TestAsan")

@@ -194,9 +194,9 @@ __device__ __forceinline__ void attention_backward_q(bf16* dqkv, const bf16* qkv
         }
 #pragma unroll
         for (int half = 0; half < 2; half++) {   // inside the padding even past T
-            const float2 row = head_stats[warp_query0 + r * 16 + half * 8 + lane / 4];
-            row_lse[r][half] = row.x;
-            row_d[r][half] = row.y;
+            const uint2 row = load8(head_stats + warp_query0 + r * 16 + half * 8 + lane / 4);
+            row_lse[r][half] = __uint_as_float(row.x);
+            row_d[r][half] = __uint_as_float(row.y);
         }
     }
     const float factor = scale * kLog2e;

@@ -197,9 +197,9 @@ __device__ __forceinline__ void attention_backward_q(const CUtensorMap* qkv, con
     float row_lse[2], row_d[2], dq[HS / 2];
 #pragma unroll
     for (int half = 0; half < 2; half++) {   // inside the padding even past T
-        const float2 v = stats[(size_t)(batch * NH + head) * padded_rows(T) + own * kRows + row + half * 8];
-        row_lse[half] = v.x;
-        row_d[half] = v.y;
+        const uint2 v = load8(stats + (size_t)(batch * NH + head) * padded_rows(T) + own * kRows + row + half * 8);
+        row_lse[half] = __uint_as_float(v.x);
+        row_d[half] = __uint_as_float(v.y);
     }
 #pragma unroll
     for (int i = 0; i < HS / 2; i++) dq[i] = 0.f;

@@ -33,7 +33,9 @@ internal static partial class Simulator
     {
         string? path = Environment.GetEnvironmentVariable(PathVariable) ?? Find();
         Missing = path == null || !File.Exists(path)
-            ? "the kernels were not compiled for the CPU; ./build.sh --target=Native does it and needs cmake and g++" : null;
+            ? "the kernels were not compiled for the CPU; ./build.sh --target=Native does it and needs cmake and g++"
+            : ChangedSince(path) is { } source ? $"{source} has changed since the kernels were compiled for the CPU; ./build.sh --target=Native does it again"
+            : null;
         if (Missing == null)
             NativeLibrary.SetDllImportResolver(Assembly.GetExecutingAssembly(), (name, _, _) => name == Library ? NativeLibrary.Load(path!) : 0);
     }
@@ -70,6 +72,17 @@ internal static partial class Simulator
 
     [LibraryImport(Library, EntryPoint = "simt_kernel_name")]
     private static partial nint KernelName(int i);
+
+    // A source in the repository of the library that is newer than it. A library of another build has its own sources.
+    private static string? ChangedSince(string library)
+    {
+        if (Environment.GetEnvironmentVariable(PathVariable) != null)
+            return null;
+        var (root, built) = (new FileInfo(library).Directory!.Parent!.Parent!, File.GetLastWriteTimeUtc(library));
+        return root.EnumerateDirectories().Where(folder => folder.Name is "cuda" or "native")
+            .SelectMany(folder => folder.EnumerateFiles("*", SearchOption.AllDirectories))
+            .FirstOrDefault(file => file.Extension is ".cu" or ".cuh" or ".cpp" or ".h" && file.LastWriteTimeUtc > built)?.FullName;
+    }
 
     private static string? Find()
     {

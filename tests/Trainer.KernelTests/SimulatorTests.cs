@@ -63,6 +63,19 @@ internal sealed class SimulatorTests
     public void A_missing_barrier_is_a_race_in_every_order(int kind, string? message) =>
         ExpectOfAccesses(message, run => run.Error(Launch("selftest_race", 1, 64), run.Output("out", BufferType.Int, 64), kind));
 
+    [TestCase(0, "overwrites what is read by|reads what was written by")]
+    [TestCase(1, null)]
+    [TestCase(2, "never written")]
+    public void An_atomic_addition_is_a_write_too(int kind, string? message) =>
+        ExpectOfAccesses(message, run => run.Error(Launch("selftest_atomic_race", 1, 64), run.Output("out", BufferType.Int, 1), kind));
+
+    [TestCase(0, 1, 0, "threads, not 1 to 1024")]
+    [TestCase(64, 65, 0, "threads, not 1 to 1024")]
+    [TestCase(1, 65, 0, "z exceeds 64")]
+    [TestCase(32, 1, (227 << 10) + 16, "more than the 232448 of a block")]
+    public void Launches_beyond_the_limits_are_refused(int x, int z, int shared, string message) => KernelRun.Once(run =>
+        Expect(run.Error(new("selftest_lane_outside_mask", new(1), new(x, 1, z), shared, 0, 0)), message));
+
     [TestCase(0, "reads what was written by|never written|overwrites what is read by")]
     [TestCase(1, null)]
     public void A_missing_warp_barrier_is_a_race_in_every_order(int sync, string? message) =>

@@ -52,6 +52,15 @@ extern "C" __global__ void selftest_race(int* out, int kind) {
     word[threadIdx.x] = v;
     out[threadIdx.x] = v;
 }
+// A thread reads what another adds to: with no barrier between, with one, and (2) where nobody has written.
+extern "C" __global__ void selftest_atomic_race(int* out, int kind) {
+    __shared__ int count[1];
+    if (kind != 2 && threadIdx.x == 0) count[0] = 0;
+    __syncthreads();
+    if (threadIdx.x == 0 && kind != 2) out[0] = count[0];
+    if (kind == 1) __syncthreads();
+    if (threadIdx.x >= 32) atomicAdd(&count[0], 1);
+}
 extern "C" __global__ void selftest_warp_race(int* out, int sync) {
     __shared__ int word[32];
     word[threadIdx.x] = threadIdx.x;

@@ -2,6 +2,7 @@
 #include "core.h"
 #include "race.h"
 #include "sanitizer.h"
+#include "shared.h"
 #include <cstdarg>
 #include <cstdio>
 #include <map>
@@ -251,7 +252,10 @@ std::string run(const Launch& launch) {
     unsigned long long threads = (unsigned long long)launch.block.x * launch.block.y * launch.block.z;
     if (threads == 0 || threads > max_threads) return "a block has " + std::to_string(threads) + " threads, not 1 to 1024";
     if (launch.grid.x == 0 || launch.grid.y == 0 || launch.grid.z == 0) return "the grid is empty";
+    if (launch.block.z > 64) return "the block's z exceeds 64";
     if (launch.grid.y > 65535 || launch.grid.z > 65535) return "the grid's y or z exceeds 65535";
+    if (launch.shared_bytes > dynamic_limit)
+        return std::to_string(launch.shared_bytes) + " bytes of dynamic shared memory are more than the " + std::to_string(dynamic_limit) + " of a block";
     block.threads = (int)threads;
     block.body = launch.body;
     block.body_argument = launch.body_argument;

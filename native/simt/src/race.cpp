@@ -164,11 +164,9 @@ void check_access(Cell& cell, Access access, uint8_t bytes, Name name, const voi
         add_reader(cell, current->id, block.warps[current->warp()].release);
         return;
     }
-    if (access == Access::write) {
-        if (cell.read_block >= block.first_serial && (cell.read_block != block.serial || cell.read_by_blocks))
-            fail("race on %s: this block overwrites what another block of the same launch reads", name(object, offset).c_str());
-        if (int reader = unordered_reader(cell); reader >= 0) race("overwrites what is read by", reader, name, object, offset);
-    }
+    if (cell.read_block >= block.first_serial && (cell.read_block != block.serial || cell.read_by_blocks))
+        fail("race on %s: this block overwrites what another block of the same launch reads", name(object, offset).c_str());
+    if (int reader = unordered_reader(cell); reader >= 0) race("overwrites what is read by", reader, name, object, offset);
     cell.block = block.serial;
     cell.epoch = block.epoch;
     cell.stamp = block.warps[current->warp()].release;

@@ -90,7 +90,7 @@ void shared_access(const void* p, unsigned bytes, Access access, const void* ins
     for (unsigned done = 0; done < bytes; done += 4) {
         SharedCell& s = fresh((dynamic ? dynamic_cells : static_cells)[(offset + done) / 4]);
         uint8_t part = bytes >= 4 ? 0xf : ((1u << bytes) - 1) << (offset & 3);
-        if (sees_accesses && access == Access::read && (s.initialised & part) != part)
+        if (sees_accesses && access != Access::write && (s.initialised & part) != part)
             fail("reads %s, which was never written", cell_name(object, offset + done).c_str());
         check_access(s.cell, access, part, cell_name, object, offset + done);
         if (access != Access::read) s.initialised |= part;
