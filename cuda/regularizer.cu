@@ -52,8 +52,8 @@ __device__ __forceinline__ double norm_factor(Unit& unit, const StepInput& in, d
     }
 }
 
-// scalars: overwritten but for the weight norm, which after_step renews.   factors (N): overwritten.   units (U): state of CPR.   gradient_sums (N): sum_chunks of square_sums over the gradients.
-// loss: if it is not finite the step is not taken; or null.
+// scalars: overwritten but for the weight norm, which after_step renews.   factors (N): overwritten.   units (U): state of CPR.
+// gradient_sums (N): sum_chunks of square_sums over the gradients.   loss: if it is not finite the step is not taken; or null.
 extern "C" __global__ void __launch_bounds__(kThreads) before_step(
         StepScalars* scalars, TensorFactors* factors, Unit* units, int unit_count, const StepInput* input, const TensorSpan* tensors,
         int tensor_count, const double* gradient_sums, const double* loss) {

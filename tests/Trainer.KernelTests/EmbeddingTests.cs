@@ -75,7 +75,8 @@ internal sealed class EmbeddingTests
         KernelRun.InAllOrders(run =>
         {
             var (sorted, scratch) = (run.Output("sorted", BufferType.Int, 2 * rows), run.Output("scratch", BufferType.Int, 2 * rows));
-            run.Launch(EmbeddingKernels.SortTokens(rows, vocabulary), sorted, scratch, run.Int("tokens", tokens), rows, EmbeddingKernels.SortPasses(vocabulary));
+            int passes = EmbeddingKernels.SortPasses(vocabulary);
+            run.Launch(EmbeddingKernels.SortTokens(rows, vocabulary), sorted, scratch, run.Int("tokens", tokens), rows, passes);
             int[] order = [.. Enumerable.Range(0, rows).OrderBy(row => tokens[row])];
             run.Expect(sorted, [.. order.SelectMany(row => new double[] { tokens[row], row })], new double[2 * rows]);
         });

@@ -298,7 +298,8 @@ internal sealed class RegularizerTests
         var (unitOfTensor, units) = (new int[layout.Tensors.Count], new List<RegularizedUnit>());
         Array.Fill(unitOfTensor, -1);
         int[] members = [.. optimizer.Regularizer.Groups.Groups.SelectMany(group => group.Tensors)];
-        int[][] scopes = rule.Kind == RegularizerKind.NormControl && rule.NormScope == NormScope.Tensor ? [.. members.Select(tensor => new[] { tensor })] : [members];
+        bool ofTensors = rule.Kind == RegularizerKind.NormControl && rule.NormScope == NormScope.Tensor;
+        int[][] scopes = ofTensors ? [.. members.Select(tensor => new[] { tensor })] : [members];
         foreach (int[] scope in scopes)
         {
             double norm = Math.Sqrt(scope.Sum(tensor => optimizer.WeightSumsOfSquares[tensor]));

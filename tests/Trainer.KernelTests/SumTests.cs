@@ -103,7 +103,8 @@ internal sealed class SumTests
 
             // The square of the distance errs by the errors of the two sums it is made of; the angle by half of that relative to itself, and opposite
             // vectors, where the arc sine is steep, by its root.
-            double error = ((sumTolerance[(5 * t) + 3] + (2 * Math.Abs(normA - normB) * sumTolerance[(5 * t) + 4] / (normA + normB))) / (normA * normB)) + (FloatSum * square);
+            double numerator = sumTolerance[(5 * t) + 3] + (2 * Math.Abs(normA - normB) * sumTolerance[(5 * t) + 4] / (normA + normB));
+            double error = (numerator / (normA * normB)) + (FloatSum * square);
             angleTolerance[(2 * t) + 1] = square > 3.9 ? 2 * Math.Sqrt(error) : square == 0 ? Math.Sqrt(error) : Math.Min(Math.Sqrt(error),
                 error / Math.Sqrt(square)) * 2;
         }
