@@ -43,11 +43,11 @@ extern "C" __global__ void __launch_bounds__(kThreads, 2) softmax_cross_entropy(
     }
 
     const shared_addr tile = shared_address(dynamic_shared());
-    for (int column = start; column < min(kept, V); column += kStep) cp_async16(tile + column * 2, row + column);
+    const int in_tile = min(kept, V);
+    for (int column = start; column < in_tile; column += kStep) cp_async16(tile + column * 2, row + column);
     cp_async_commit();
     const float target_logit = threadIdx.x == 0 ? to_float(row[target]) : 0.f;
     cp_async_wait<0>();
-    const int in_tile = min(kept, V);
     // The one pack that the end of the vocabulary cuts is masked where it waits, by the thread that copied it.
     if (V % 8 != 0 && V < kept && V / 8 % kThreads == threadIdx.x) {
         const uint4 v = mask_padding(load_shared16(tile + V / 8 * 16), V / 8 * 8, V);

@@ -134,7 +134,7 @@ __device__ __forceinline__ TokenChunk read_chunk(const uint2* sorted, int chunk,
     const int first = chunk * kChunk;
     TokenChunk c;
     c.rows = min(kChunk, rows - first);
-    c.own = sorted[first + min(lane, c.rows - 1)];
+    c.own = sorted[first + min(lane, c.rows - 1)];   // past the end the last row again, so that every lane has one that exists
     const unsigned head = __shfl_sync(kFullWarp, c.own.x, 0), last = __shfl_sync(kFullWarp, c.own.x, c.rows - 1);
     c.came = first > 0 && sorted[first - 1].x == head;
     c.goes_on = first + kChunk < rows && sorted[first + kChunk].x == last;
@@ -151,6 +151,7 @@ extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backwar
     const int column = blockIdx.y * kSlab + lane * 4;
     const bool inside = column < C;
 
+    // Lanes beyond the channels and rows beyond the chunk load what others load too, and drop it: a load under a condition would wait for the last one.
     const int readable = min(column, C - 4);
     constexpr int kAhead = 16;          // loads in flight
     float sum[4] = {};

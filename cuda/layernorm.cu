@@ -54,6 +54,7 @@ __device__ __forceinline__ void layernorm_forward_rows(bf16* sum, bf16* y, float
     const int column = threadIdx.x * 8, row0 = blockIdx.x * kRows;
     const bool inside = column < C;
     float x[kRows][8];
+    // All loads come before the first store: a row's loads cannot pass another row's store.
     uint4 bits[kRows], more[kRows], weights = make_uint4(0, 0, 0, 0), biases = make_uint4(0, 0, 0, 0);
 #pragma unroll
     for (int r = 0; r < kRows; r++) {
@@ -109,7 +110,6 @@ __device__ __forceinline__ void layernorm_forward_rows(bf16* sum, bf16* y, float
     for (int r = 0; r < kRows; r++) {
         if (row0 + r >= rows) break;
         s[r] = rsqrtf(s[r] * inverse + kEpsilon);
-
         if (inside) {
             float out[8];
 #pragma unroll

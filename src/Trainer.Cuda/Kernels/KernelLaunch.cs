@@ -12,6 +12,12 @@ internal readonly record struct Dim3(int X, int Y = 1, int Z = 1);
 /// <param name="Flops">Its floating-point operations, two for a multiply-add; of matrix products those of the tiles it computes.</param>
 internal readonly record struct KernelLaunch(string Kernel, Dim3 Grid, Dim3 Block, int SharedBytes, long Bytes, long Flops)
 {
+    /// <summary>The blocks.</summary>
+    /// <exception cref="ArgumentException">There is none: a shape without elements, which needs no launch and which the device would refuse.</exception>
+    public Dim3 Grid { get; init; } = Grid is { X: > 0, Y: > 0, Z: > 0 }
+        ? Grid
+        : throw new ArgumentException($"{Kernel} has nothing to do: {Grid}", nameof(Grid));
+
     /// <summary>The blocks of <paramref name="part"/> that cover <paramref name="whole"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="whole"/> is negative, or so large that a grid cannot cover it.</exception>
     internal static int Blocks(long whole, int part)
