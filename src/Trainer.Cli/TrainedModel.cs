@@ -40,6 +40,7 @@ internal sealed class TrainedModel : IDisposable
         {
             model = new Gpt2(backend, source.Config, batchSize, source.Config.SequenceLength, use);
             source.Load(backend, model.Parameters);
+            model.RefreshWeights();
             return new TrainedModel(source, backend, model);
         }
         catch

@@ -13,29 +13,30 @@ internal static class MemoryBenchmark
     public static IReadOnlyList<Figure> Run(IBackend backend, int repetitions, CancellationToken stop)
     {
         const double bytes = 4.0 * Elements;
-        Tensor values = backend.Allocate(ElementType.Float32, new Shape(Elements));
+        Tensor values = backend.Allocate(ElementType.Float32, new Shape(Elements)), copy = default;
         try
         {
+            copy = backend.Allocate(ElementType.Float32, new Shape(Elements));
             Segment[] all = [new(0, Elements)];
             double[] sum = new double[1];
-            // Two factors in turn, so that repetitions neither overflow nor become denormal.
-            float[] factor = [2];
             return
             [
-                new("writeBytesPerSecond", "write (zero)", bytes / Timing.Median(repetitions, () => backend.Zero(values), stop), "B/s"),
+                new("writeBytesPerSecond", "write (zero)", bytes / Timing.Median(repetitions, () => Wait(() => backend.Zero(values)), stop), "B/s"),
                 new("readBytesPerSecond", "read (sum of squares)", bytes / Timing.Median(repetitions, () => backend.SumOfSquares(values, all, sum), stop), "B/s"),
-                new("readWriteBytesPerSecond", "read and write (scale)", 2 * bytes / Timing.Median(repetitions, Scale, stop), "B/s"),
+                new("readWriteBytesPerSecond", "read and write (copy)", 2 * bytes / Timing.Median(repetitions, () => Wait(() => backend.Convert(copy, values)), stop), "B/s"),
             ];
 
-            void Scale()
+            void Wait(Action work)
             {
-                factor[0] = 1 / factor[0];
-                backend.Scale(values, all, factor);
+                work();
+                backend.Synchronize();
             }
         }
         finally
         {
             backend.Free(values);
+            if (!copy.IsNone)
+                backend.Free(copy);
         }
     }
 }

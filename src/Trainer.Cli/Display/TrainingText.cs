@@ -12,7 +12,9 @@ internal static class TrainingText
     public static IReadOnlyList<(string Name, string Value)> Plan(TrainingPlan plan) =>
     [
         ("run", plan.RunDirectory),
-        ("device", $"{plan.Device}, {Bytes(plan.MemoryBytes)} for this run"),
+        ("device", plan.Device),
+        ("memory", $"{Bytes(plan.Memory.Total)} for this run"),
+        .. plan.Memory.Regions.Select(region => (string.Empty, $"  {region.Name,-15} {region.Type,-5} {Bytes(region.Bytes),9}")),
         ("model", string.Create(CultureInfo.InvariantCulture, $"{plan.Model}, {plan.Parameters:N0} parameters")),
         ("data", plan.Data),
         ("rule", plan.Rule),

@@ -69,12 +69,16 @@ public sealed partial record TrainingSettings
     public string? InitFrom { get; init; }
 
     /// <summary>What computes.</summary>
-    [Setting(ComputeGroup, "what computes", Values = "auto|cpu|cuda|cuda:N")]
+    [Setting(ComputeGroup, "what computes", Values = "auto|cpu|cuda|cuda:N|cuda-sim")]
     public string Device { get; init; } = "auto";
 
     /// <summary>The number format of weights and activations.</summary>
-    [Setting(ComputeGroup, "number format of weights and activations", Values = "auto|fp32")]
+    [Setting(ComputeGroup, "number format of weights and activations; auto: bf16-mixed on a GPU, fp32 on a CPU", Values = "auto|fp32|tf32|bf16-mixed|bf16-pure|bf16-pure-stochastic")]
     public string Precision { get; init; } = "auto";
+
+    /// <summary>Which activations the backward pass computes again instead of keeping them.</summary>
+    [Setting(ComputeGroup, "activations that are computed again in the backward pass, to save memory", Values = "none|gelu-layernorm|block")]
+    public string Recompute { get; init; } = "none";
 
     /// <summary>CPU threads; 0 for one per processor.</summary>
     [Setting(ComputeGroup, "CPU threads; 0: one per processor", "N", Range = "[0, 1024]")]
