@@ -1,9 +1,10 @@
 using System.Globalization;
+using Trainer.Compute;
 
 namespace Trainer.Cuda;
 
 /// <summary>A call of the CUDA driver or of cuBLAS that failed.</summary>
-public class CudaException : Exception
+public class CudaException : DeviceFailedException
 {
     /// <summary>A failed call of the driver.</summary>
     /// <param name="call">See <see cref="Call"/>.</param>

@@ -13,16 +13,12 @@ internal interface ILaunchObserver
     void After(in KernelLaunch launch);
 }
 
-/// <summary>
-/// The kernels of this assembly on one device. A kernel is prepared once for each of the sizes that it is used with; a launch then neither
-/// allocates nor computes anything.
-/// </summary>
+/// <summary>The kernels of this assembly on one device.</summary>
 internal sealed class CudaKernels : IDisposable
 {
     private readonly CudaContext _context;
     private readonly List<nint> _modules = [];
     private readonly Dictionary<string, Function> _functions = [];
-    private readonly Dictionary<LaunchKey, PreparedKernel> _prepared = [];
 
     /// <summary>Lets the driver compile all modules that the device can run.</summary>
     /// <exception cref="RequestException">This build has no kernels.</exception>
@@ -51,20 +47,7 @@ internal sealed class CudaKernels : IDisposable
     /// <summary>The context that launches go to.</summary>
     public CudaContext Context => _context;
 
-    /// <summary>A kernel for some sizes; its launch is worked out the first time.</summary>
-    /// <param name="operation">What tells kernels and forms of them apart.</param>
-    /// <param name="a">A size; likewise the others.</param>
-    /// <param name="b">A size.</param>
-    /// <param name="c">A size.</param>
-    /// <param name="d">A size.</param>
-    /// <param name="launch">Works out the launch from the key alone.</param>
-    public PreparedKernel For(LaunchOperation operation, int a, int b, int c, int d, Func<LaunchKey, CudaContext, KernelLaunch> launch)
-    {
-        var key = new LaunchKey(operation, a, b, c, d);
-        return _prepared.TryGetValue(key, out PreparedKernel? kernel) ? kernel : _prepared[key] = Prepare(launch(key, _context));
-    }
-
-    /// <summary>A kernel with its launch; the caller keeps it.</summary>
+    /// <summary>A kernel with its launch for some sizes. Whoever keeps it launches it again without allocating or computing anything.</summary>
     /// <exception cref="InvalidOperationException">There is no such kernel for this device.</exception>
     public PreparedKernel Prepare(in KernelLaunch launch)
     {
@@ -106,7 +89,10 @@ internal sealed class CudaKernels : IDisposable
         nint handle = Driver.LoadModule(text, out _);
         _modules.Add(handle);
         foreach (PtxKernel kernel in module.Kernels)
-            _functions.Add(kernel.Name, new Function(Driver.GetFunction(handle, kernel.Name), [.. kernel.ParameterBytes], _context.DefaultSharedBytes - kernel.SharedBytes));
+        {
+            nint function = Driver.GetFunction(handle, kernel.Name);
+            _functions.Add(kernel.Name, new Function(function, [.. kernel.ParameterBytes], Driver.FunctionAttribute(function, FunctionAttribute.MaxDynamicSharedBytes)));
+        }
     }
 
     private sealed class Function(nint handle, int[] parameterBytes, int sharedLimit)
@@ -118,9 +104,6 @@ internal sealed class CudaKernels : IDisposable
         public int SharedLimit { get; set; } = sharedLimit;
     }
 }
-
-/// <summary>What a prepared kernel is found by: an operation and up to four sizes.</summary>
-internal readonly record struct LaunchKey(LaunchOperation Operation, int A, int B, int C, int D);
 
 /// <summary>A kernel with its launch for one shape.</summary>
 internal sealed unsafe class PreparedKernel(CudaKernels kernels, nint function, KernelLaunch launch, int[] parameterBytes)
