@@ -30,7 +30,7 @@ internal sealed class CatalogueTests
     [
         "gemm_forward_mma", "gemm_forward_gelu_mma", "gemm_backward_input_mma", "gemm_backward_input_dgelu_mma", "gemm_backward_weight_mma",
         "attention_forward_hs64", "attention_backward_kv_hs64", "attention_backward_q_hs64",
-        "sgd_update", "scale_weights", "take_pending", "pair_sums", "angles", "cast_to_bf16", "cast_to_float", "fill", "update_average",
+        "sgd_update", "scale_weights", "pair_sums", "angles", "cast_to_bf16", "cast_to_float", "fill", "update_average",
         .. Widths("gemm_forward_wgmma"), .. Widths("gemm_forward_gelu_wgmma"), .. Widths("gemm_backward_input_wgmma"),
         .. Widths("gemm_backward_input_dgelu_wgmma"), .. Widths("gemm_backward_weight_wgmma"),
         "attention_forward_hs128", "attention_backward_stats_hs128", "attention_backward_kv_hs128", "attention_backward_q_hs128",
