@@ -35,6 +35,9 @@ internal sealed class CatalogueTests
         .. Widths("gemm_backward_input_dgelu_wgmma"), .. Widths("gemm_backward_weight_wgmma"),
         "attention_forward_hs128", "attention_backward_stats_hs128", "attention_backward_kv_hs128", "attention_backward_q_hs128",
         "attention_forward_wgmma_hs128", "attention_backward_kv_wgmma_hs128", "attention_backward_q_wgmma_hs128",
+        .. Single("embedding_forward", "embedding_backward_positions", "embedding_backward_tokens", "layernorm_forward", "residual_layernorm_forward",
+            "layernorm_backward", "softmax_cross_entropy", "attention_backward_stats_generic"),
+        "attention_backward_stats_generic",
     ];
 
     [Test]
@@ -129,6 +132,9 @@ internal sealed class CatalogueTests
     private static int Width(int width, int depth) => GemmWgmmaKernels.Width(Rows, width, depth, Multiprocessors);
 
     private static IEnumerable<string> Widths(string kernel) => GemmWgmmaKernels.Widths.ToArray().Select(width => $"{kernel}_{width}");
+
+    // The versions for fp32.
+    private static IEnumerable<string> Single(params string[] kernels) => kernels.Select(kernel => KernelType.Float.NameOf(kernel));
 
     private static string Table()
     {
