@@ -31,7 +31,7 @@ public sealed partial class CudaBackend
         float scale = AttentionScale(c, heads);
         int headSize = c / heads;
         ulong stats = _scratch.Take(AttentionScratchBytes(new AttentionShape(b, t, heads, headSize)));
-        Kernel(new(LaunchOperation.AttentionBackwardStats, b, t, heads, headSize), static (key, self) => AttentionKernels.BackwardStats(Shape(key), self._type))
+        Kernel(new(LaunchOperation.AttentionBackwardStats, b, t, heads, headSize), static (key, self) => AttentionKernels.BackwardStats(Shape(key)))
             .Launch(stats, logSumExp, output, dOutput, t, heads);
         PreparedKernel kv = Kernel(new(LaunchOperation.AttentionBackwardKv, b, t, heads, headSize), static (key, self) => self.Version(key.D) switch
         {

@@ -1,5 +1,6 @@
 using Trainer.Compute;
 using Trainer.Cuda.Kernels;
+using Trainer.Cuda.Optimizer;
 using Trainer.Model;
 
 namespace Trainer.Cuda;

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using Trainer.Compute;
 using Trainer.Cuda.Kernels;
+using Trainer.Cuda.Optimizer;
 using Trainer.Model;
 using Trainer.Optimization;
 
@@ -15,6 +16,9 @@ public sealed record CudaBackendOptions
 
     /// <summary>The formats.</summary>
     public Precision Precision { get; init; } = Precision.BFloat16Mixed;
+
+    /// <summary>Of stochastic rounding.</summary>
+    public uint RoundingSeed { get; init; } = 1;
 
     /// <summary>Whether the end of a step is captured as a CUDA graph and replayed; otherwise its kernels are launched one by one, with the same bits.</summary>
     public bool UsesGraphs { get; init; } = true;
@@ -65,7 +69,7 @@ public sealed partial class CudaBackend : CheckedBackend
         }
 
         _scratch = new Scratch(_context);
-        _linear = new LinearProducts(_kernels, _maps);
+        _linear = new LinearProducts(_kernels, _maps, _type, options.Precision.UsesTensorFloat32);
     }
 
     /// <inheritdoc/>
@@ -143,7 +147,7 @@ public sealed partial class CudaBackend : CheckedBackend
 
     /// <inheritdoc/>
     public override IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options) =>
-        new CudaOptimizer(_kernels, layout, tensors, options, Precision, _options.UsesGraphs);
+        new CudaOptimizer(_kernels, layout, tensors, options, Precision, _options.RoundingSeed, _options.UsesGraphs);
 
     /// <inheritdoc/>
     protected override unsafe nint Allocate(long bytes)

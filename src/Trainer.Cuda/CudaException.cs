@@ -6,6 +6,9 @@ namespace Trainer.Cuda;
 /// <summary>A call of the CUDA driver or of cuBLAS that failed.</summary>
 public class CudaException : DeviceFailedException
 {
+    // Of CUresult.
+    private const int OutOfMemory = 2;
+
     /// <summary>A failed call of the driver.</summary>
     /// <param name="call">See <see cref="Call"/>.</param>
     /// <param name="code">See <see cref="Code"/>.</param>
@@ -27,6 +30,9 @@ public class CudaException : DeviceFailedException
 
     /// <summary>The name of that value: <c>CUDA_ERROR_OUT_OF_MEMORY</c>.</summary>
     public string Name { get; }
+
+    /// <summary>Whether there was not enough memory.</summary>
+    public bool IsOutOfMemory => Code == OutOfMemory && Name.StartsWith("CUDA_", StringComparison.Ordinal);
 
     /// <summary>The function that is called in an expression: <c>cuMemAlloc_v2</c> of <c>X.cuMemAlloc_v2(out a, n)</c>.</summary>
     internal static string CallOf(string expression)

@@ -11,7 +11,12 @@ internal readonly unsafe struct KernelArgument
     private readonly ulong _bits;
     private readonly void* _address;
 
-    private KernelArgument(ulong bits, int bytes, void* address = null) => (_bits, Bytes, _address) = (bits, bytes, address);
+    private KernelArgument(ulong bits, int bytes, void* address = null)
+    {
+        _bits = bits;
+        _address = address;
+        Bytes = bytes;
+    }
 
     /// <summary>The size that the kernel must have declared.</summary>
     public int Bytes { get; }

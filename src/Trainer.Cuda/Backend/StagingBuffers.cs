@@ -43,7 +43,8 @@ internal sealed unsafe class StagingBuffers : IDisposable
             part.CopyTo(new Span<byte>((void*)buffer, BufferBytes));
             Driver.CopyToDevice(destination, (void*)buffer, (nuint)part.Length, _context.Stream);
             Driver.RecordEvent(done, _context.Stream);
-            (source, destination) = (source[part.Length..], destination + (ulong)part.Length);
+            source = source[part.Length..];
+            destination += (ulong)part.Length;
         }
     }
 
