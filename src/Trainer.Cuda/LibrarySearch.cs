@@ -26,8 +26,10 @@ internal sealed class LibrarySearch(string? folder, string? toolkit, bool window
 
     /// <summary>The search of this machine.</summary>
     /// <param name="folder">The only folder in which to look; null for what <c>TRAINER_CUDA_LIBRARIES</c> names, or everywhere.</param>
-    public static LibrarySearch OfThisMachine(string? folder) => new(
-        folder ?? Variable("TRAINER_CUDA_LIBRARIES"), Variable("CUDA_PATH") ?? Variable("CUDA_HOME"), OperatingSystem.IsWindows());
+    public static LibrarySearch OfThisMachine(string? folder) => new(OnlyFolder(folder), Variable("CUDA_PATH") ?? Variable("CUDA_HOME"), OperatingSystem.IsWindows());
+
+    /// <summary>The only folder in which to look: the given one, else what <c>TRAINER_CUDA_LIBRARIES</c> names; null without either.</summary>
+    public static string? OnlyFolder(string? folder) => folder ?? Variable("TRAINER_CUDA_LIBRARIES");
 
     /// <summary>The files and names to try for a library, in order. A name without a folder is for the system's own search.</summary>
     public IReadOnlyList<string> Candidates(CudaLibrary library)

@@ -108,7 +108,7 @@ internal static unsafe partial class Driver
 
     [LibraryImport(CudaLibraries.Driver)]
     private static partial int cuLaunchKernel(
-        nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream, void** arguments, void** extra);
+        nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream, nint* arguments, nint* extra);
 
     [LibraryImport(CudaLibraries.Driver)]
     private static partial int cuStreamBeginCapture_v2(nint stream, int mode);
@@ -127,10 +127,6 @@ internal static unsafe partial class Driver
 
     [LibraryImport(CudaLibraries.Driver)]
     private static partial int cuGraphExecDestroy(nint executable);
-
-    [LibraryImport(CudaLibraries.Driver)]
-    private static partial int cuTensorMapEncodeTiled(
-        void* map, int dataType, uint rank, ulong address, ulong* extents, ulong* pitches, uint* box, uint* elementStrides, int interleave, int swizzle, int promotion, int outOfBounds);
 
     [LibraryImport(CudaLibraries.Driver)]
     private static partial int cuGetErrorName(int code, byte** name);
