@@ -117,14 +117,14 @@ internal sealed unsafe class PreparedKernel(CudaKernels kernels, nint function, 
     {
         if (arguments.Length != parameterBytes.Length)
             throw new ArgumentException($"{launch.Kernel} takes {parameterBytes.Length} arguments, not {arguments.Length}", nameof(arguments));
-        void** locations = stackalloc void*[arguments.Length + 1];
+        Span<nint> locations = stackalloc nint[arguments.Length];
         fixed (KernelArgument* first = arguments)
         {
             for (int i = 0; i < arguments.Length; i++)
             {
                 if (first[i].Bytes != parameterBytes[i])
                     throw new ArgumentException($"{launch.Kernel} takes {parameterBytes[i]} bytes as argument {i}, not {first[i].Bytes}", nameof(arguments));
-                locations[i] = KernelArgument.Location(first + i);
+                locations[i] = (nint)KernelArgument.Location(first + i);
             }
 
             kernels.Context.MakeCurrent();
