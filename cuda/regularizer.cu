@@ -9,8 +9,8 @@
 //
 // A step whose gradients or loss are not finite is not taken, nor is any after it: the host launches a step before it knows how the last one went.
 //
-// From the same sums come the bits of the CPU trainer (Trainer/Optimization): double precision, tensors added in their order, products rounded
-// before they are added, each factor rounded once. A few thousand operations: only the launch costs time.
+// Equal sums give the norms and factors of the CPU trainer (src/Trainer/Optimization), to the bit: double precision, tensors added in their order,
+// products rounded before they are added, each factor rounded once. A few thousand operations: only the launch costs time.
 //   kernel         grid   block   bytes (N tensors)
 //   before_step    1      256     64 N
 //   after_step     1      256     72 N
@@ -56,7 +56,7 @@ __device__ __forceinline__ double norm_factor(Unit& unit, const StepInput& in, d
                 unit.bound = norm * norm;
                 return 1.0;
             }
-            unit.multiplier = fmax(0.0, unit.multiplier + unit.rate / unit.count * (norm * norm - unit.bound));
+            unit.multiplier = fmax(0.0, unit.multiplier + __dmul_rn(unit.rate / unit.count, __dmul_rn(norm, norm) - unit.bound));
             return 1.0 - 2.0 * unit.multiplier;
         case kMaxNorm:
             return norm == 0.0 || !ratio_defined ? 1.0 : fmin(1.0, unit.strength * unit.initial_norm / norm);
