@@ -34,7 +34,7 @@ public:
     std::vector<Allocation> live_host() const;
 
 private:
-    void search(uint64_t address, uint64_t bytes, CUresult code, const char* what) const;
+    __attribute__((visibility("default"))) void search(uint64_t address, uint64_t bytes, CUresult code, const char* what) const;
     std::string describe(uint64_t address) const;
     static const Allocation* at_or_below(const std::map<uint64_t, Allocation>& allocations, uint64_t address);
 
