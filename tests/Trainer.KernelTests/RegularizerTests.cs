@@ -46,23 +46,21 @@ internal sealed class RegularizerTests
         float[][] gradients = [.. Enumerable.Range(0, Steps).Select(step => TestValues.Normal(count, 10 + (ulong)step, deviation: step % 2 == 0 ? 1 : 0.01))];
 
         using var cpu = new CpuBackend(1);
-        var (cpuWeights, cpuGradients) = (cpu.Allocate(ElementType.Float32, new Shape(count)), cpu.Allocate(ElementType.Float32, new Shape(count)));
-        using var optimizer = new AdamOptimizer(cpu, layout, cpuWeights, cpuGradients, options);
-        cpu.Upload<float>(weights, cpuWeights);
+        Tensor Floats() => cpu.Allocate(ElementType.Float32, new Shape(count));
+        var tensors = new TrainingTensors(Weights: Floats(), Master: default, Gradients: Floats(), FirstMoment: Floats(), SecondMoment: Floats());
+        using var optimizer = new AdamOptimizer(cpu, layout, tensors, options);
+        cpu.Upload<float>(weights, tensors.Weights);
         optimizer.Start();
         var (unitOfTensor, units) = Units(rule, layout, optimizer);
         var expected = new List<(OptimizerStep Step, float[] Weights)>();
         foreach (float[] gradient in gradients)
         {
-            cpu.Upload<float>(gradient, cpuGradients);
+            cpu.Upload<float>(gradient, tensors.Gradients);
             var step = optimizer.Step();
             var after = new float[count];
-            cpu.Download<float>(cpuWeights, after);
+            cpu.Download<float>(tensors.Weights, after);
             expected.Add((step, after));
         }
-
-        cpu.Free(cpuWeights);
-        cpu.Free(cpuGradients);
 
         KernelRun.InAllOrders(run =>
         {
@@ -299,10 +297,11 @@ internal sealed class RegularizerTests
         Array.Fill(unitOfTensor, -1);
         int[] members = [.. optimizer.Regularizer.Groups.Groups.SelectMany(group => group.Tensors)];
         bool ofTensors = rule.Kind == RegularizerKind.NormControl && rule.NormScope == NormScope.Tensor;
+        double[] sums = [.. optimizer.WeightSumsOfSquares()];
         int[][] scopes = ofTensors ? [.. members.Select(tensor => new[] { tensor })] : [members];
         foreach (int[] scope in scopes)
         {
-            double norm = Math.Sqrt(scope.Sum(tensor => optimizer.WeightSumsOfSquares[tensor]));
+            double norm = Math.Sqrt(scope.Sum(tensor => sums[tensor]));
             foreach (int tensor in scope)
                 unitOfTensor[tensor] = units.Count;
             units.Add(new RegularizedUnit
