@@ -36,6 +36,66 @@ public abstract partial class BackendContractTests
         Assert.That(sums[0], Is.EqualTo(1000.0 * 1e-30f * 1e-30f).Within(1e-12).Percent);
     }
 
+    /// <summary>Half-way numbers go to the even neighbour, beyond the largest lies infinity, below the smallest normal number there is more, and NaN stays.</summary>
+    [Test]
+    public void A_conversion_to_bf16_rounds_to_the_nearest()
+    {
+        (float Value, int Expected)[] cases =
+        [
+            (1, 0x3f80), (1 + (1f / 256), 0x3f80), (1 + (3f / 256), 0x3f82), (1 + (1.0001f / 256), 0x3f81), (-1 - (1f / 256), 0xbf80), (-1 - (3f / 256), 0xbf82),
+            (float.MaxValue, 0x7f80), (float.MinValue, 0xff80), (3.3895314e38f, 0x7f7f), (float.PositiveInfinity, 0x7f80), (float.NegativeInfinity, 0xff80),
+            (0, 0), (-0f, 0x8000), (1e-40f, 1), (BitConverter.Int32BitsToSingle(0x8000), 0), (BitConverter.Int32BitsToSingle(0x8001), 1),
+        ];
+        float[] notNumbers = [float.NaN, -float.NaN, .. new[] { 0x7f800001, 0x7fffffff, unchecked((int)0xff800001), -1 }.Select(BitConverter.Int32BitsToSingle), 0, 0];
+        float[] values = [.. cases.Select(entry => entry.Value), .. notNumbers];
+        var (source, destination) = (Backend.Allocate(ElementType.Float32, new Shape(values.Length)), Backend.Allocate(ElementType.BFloat16, new Shape(values.Length)));
+        var (back, found) = (new float[values.Length], new ushort[values.Length]);
+        Backend.Upload<float>(values, source);
+        Backend.Convert(destination, source);
+        Backend.Download(destination, found.AsSpan());
+        Backend.Convert(source, destination);
+        Backend.Download(source, back.AsSpan());
+        Backend.Free(source);
+        Backend.Free(destination);
+        for (int i = 0; i < cases.Length; i++)
+            Assert.That((int)found[i], Is.EqualTo(cases[i].Expected), $"{cases[i].Value:R}");
+        Assert.That(back.Select(float.IsNaN), Is.EqualTo(values.Select(float.IsNaN)));
+        Assert.That(back.Take(cases.Length).Select(BitConverter.SingleToInt32Bits), Is.EqualTo(cases.Select(entry => entry.Expected << 16)), "exact on the way back");
+    }
+
+    [Test]
+    public void A_conversion_to_the_same_type_copies_all_bits()
+    {
+        int[] bits = [0, int.MinValue, 1, 0x7f800001, -1, 0x7f800000, 0x12345678, 0x3f800000];
+        using var x = new Vectors(Backend, Array.ConvertAll(bits, BitConverter.Int32BitsToSingle), new float[8]);
+        Backend.Convert(x[1], x[0]);
+        Assert.That(x.Bits(1), Is.EqualTo(bits));
+    }
+
+    [Test]
+    public void Only_numbers_are_converted()
+    {
+        var (integers, floats) = (Backend.Allocate(ElementType.Int32, new Shape(8)), Backend.Allocate(ElementType.Float32, new Shape(8)));
+        Assert.That(() => Backend.Convert(floats, integers), Throws.ArgumentException.With.Property("ParamName").EqualTo("source"));
+        Assert.That(() => Backend.Convert(integers, floats), Throws.ArgumentException.With.Property("ParamName").EqualTo("destination"));
+        Backend.Free(integers);
+        Backend.Free(floats);
+    }
+
+    [Test]
+    public void Means_of_micro_batches_add_up_in_double_precision()
+    {
+        float[] values = [3, 1, 4, 1, 5, 9, 2, 6];
+        using var x = new Vectors(Backend, values);
+        Tensor total = Backend.Allocate(ElementType.Float64, new Shape(1));
+        double[] found = [double.NaN];
+        for (int i = 0; i < 3; i++)
+            Backend.AddMean(total, x[0], scale: 1.0 / 3, accumulate: i > 0);
+        Backend.Download(total, found.AsSpan());
+        Backend.Free(total);
+        Assert.That(found[0], Is.EqualTo(31.0 / 8).Within(1e-15));
+    }
+
     [Test]
     public void A_mean_keeps_the_digits_of_a_long_vector()
     {

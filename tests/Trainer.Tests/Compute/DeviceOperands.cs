@@ -78,6 +78,7 @@ internal sealed class DeviceOperands : IDisposable
         return _case.Operands[index].Type switch
         {
             ElementType.Float32 => Array.ConvertAll(MemoryMarshal.Cast<byte, float>(bytes).ToArray(), value => (double)value),
+            ElementType.BFloat16 => Array.ConvertAll(MemoryMarshal.Cast<byte, ushort>(bytes).ToArray(), value => (double)BFloat16.Value(value)),
             ElementType.Float64 => MemoryMarshal.Cast<byte, double>(bytes).ToArray(),
             _ => throw new ArgumentException($"{operand} holds no numbers to compare", nameof(operand)),
         };

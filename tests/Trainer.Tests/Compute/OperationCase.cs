@@ -5,15 +5,17 @@ namespace Trainer.Tests.Compute;
 /// <summary>An operand of an operation, by the name that its parameter has.</summary>
 /// <param name="Name">The parameter.</param>
 /// <param name="Shape">Its extents.</param>
-/// <param name="Values">What it holds before the call, float[], double[] or int[]; null for an operand that is overwritten, which is filled with NaN.</param>
+/// <param name="Values">What it holds before the call, float[], double[], int[] or, of bf16, ushort[]; null for an operand that is overwritten, which is filled with NaN.</param>
 /// <param name="Optional">Whether it may be left out.</param>
-internal sealed record Operand(string Name, Shape Shape, Array? Values = null, bool Optional = false)
+/// <param name="Of">The type of an operand without values, fp32 if not given.</param>
+internal sealed record Operand(string Name, Shape Shape, Array? Values = null, bool Optional = false, ElementType Of = ElementType.Float32)
 {
     public ElementType Type => Values switch
     {
         int[] => ElementType.Int32,
         double[] => ElementType.Float64,
-        _ => ElementType.Float32,
+        ushort[] => ElementType.BFloat16,
+        _ => Of,
     };
 }
 

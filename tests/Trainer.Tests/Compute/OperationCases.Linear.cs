@@ -60,6 +60,19 @@ internal static partial class OperationCases
         yield return LinearBackwardWeight(385, 193, 3100, withBias: true);
     }
 
+    private static IEnumerable<OperationCase> Gelu()
+    {
+        foreach (var (rows, n) in new[] { (1, 1), (3, 7), (5, 64), (1, 33_000), (127, 513) })
+        {
+            // Both ends of the range are among them, where the exponential is 0 or infinite.
+            float[] preActivation = TestValues.Normal(rows * n, 31, deviation: 3), special = [0, -0f, 20, -20, 1e4f, -1e4f, 1e30f, -1e30f];
+            special.AsSpan(0, Math.Min(special.Length, preActivation.Length / 2)).CopyTo(preActivation);
+            yield return new OperationCase($"GeluForward R={rows} N={n}", [new("output", new(rows, n)), new("preActivation", new(rows, n), preActivation)],
+                (backend, x, _) => backend.GeluForward(x[0], x[1]),
+                () => [new("output", Array.ConvertAll(preActivation.Doubles(), ReferenceOperations.Gelu), Array.ConvertAll(preActivation.Doubles(), GeluTolerance))]);
+        }
+    }
+
     private static OperationCase LinearForward(int rows, int n, int k, bool withBias, bool withGelu)
     {
         float[] input = TestValues.Normal(rows * k, 21), weight = TestValues.Normal(n * k, 22, 1 / Math.Sqrt(k)), bias = TestValues.Normal(n, 23);

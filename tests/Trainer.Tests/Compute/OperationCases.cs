@@ -1,3 +1,5 @@
+using Trainer.Compute;
+
 namespace Trainer.Tests.Compute;
 
 /// <summary>
@@ -14,7 +16,7 @@ internal static partial class OperationCases
 
     /// <summary>All operations of <see cref="Trainer.Compute.IBackend"/>.</summary>
     public static IReadOnlyList<OperationCase> All { get; } =
-        [.. Embedding(), .. LayerNorm(), .. Linear(), .. Attention(), .. Classifier(), .. SumsOfSquares()];
+        [.. Conversions(), .. Embedding(), .. LayerNorm(), .. Linear(), .. Gelu(), .. Attention(), .. Classifier(), .. SumsOfSquares()];
 
     /// <summary>All operations of <see cref="Trainer.Optimization.IWeightPasses"/>.</summary>
     public static IReadOnlyList<OperationCase> WeightPasses { get; } = [.. Updates()];
@@ -22,6 +24,24 @@ internal static partial class OperationCases
     /// <summary>One small case of each operation.</summary>
     public static IEnumerable<OperationCase> OneOfEach(IEnumerable<OperationCase> cases) =>
         cases.GroupBy(operation => operation.ToString().Split(' ')[0]).Select(group => group.ElementAt(Math.Min(1, group.Count() - 1)));
+
+    private static IEnumerable<OperationCase> Conversions()
+    {
+        foreach (int count in new[] { 1, 7, 1000, 70_001 })
+        {
+            float[] values = TestValues.Normal(count, 91);
+            ushort[] halves = Array.ConvertAll(values, BFloat16.Round);
+            double[] rounded = Array.ConvertAll(halves, half => (double)BFloat16.Value(half));
+            yield return Conversion("to bf16", ElementType.BFloat16, values, rounded);
+            yield return Conversion("to fp32", ElementType.Float32, halves, rounded);
+            yield return Conversion("of fp32", ElementType.Float32, values, values.Doubles());
+            yield return Conversion("of bf16", ElementType.BFloat16, halves, rounded);
+
+            OperationCase Conversion(string name, ElementType to, Array source, double[] expected) => new($"Convert {count} {name}",
+                [new("destination", new(count), Of: to), new("source", new(count), source)], (backend, x, _) => backend.Convert(x[0], x[1]),
+                () => [new("destination", expected, new double[count])]);
+        }
+    }
 
     private static IEnumerable<OperationCase> Embedding()
     {

@@ -143,4 +143,117 @@ public sealed class AdamOptimizerTests(Func<IBackend> create)
 
         OptimizerTrial.Free(backend, tensors);
     }
+
+    [Test]
+    public void A_step_is_finished_once_and_only_after_it_was_begun()
+    {
+        using var trial = new OptimizerTrial(create, Rules[0]);
+        Assert.That(() => trial.Optimizer.FinishStep(), Throws.InvalidOperationException);
+        trial.Set(trial.Gradients, i => OptimizerTrial.Gradient(1, i));
+        trial.Optimizer.BeginStep();
+        Assert.That(trial.Optimizer.StepsInFlight, Is.EqualTo(1));
+        Assert.That(trial.Optimizer.StepsTaken, Is.Zero);
+        Assert.That(trial.Optimizer.FinishStep().Step, Is.EqualTo(1));
+        Assert.That(trial.Optimizer.StepsInFlight, Is.Zero);
+        Assert.That(() => trial.Optimizer.FinishStep(), Throws.InvalidOperationException);
+    }
+
+    [Test]
+    public void No_more_steps_are_begun_than_the_device_can_hold()
+    {
+        using var trial = new OptimizerTrial(create, Rules[0]);
+        trial.Set(trial.Gradients, i => OptimizerTrial.Gradient(1, i));
+        int begun = BeginAll(trial.Optimizer);
+        Assert.That(begun, Is.InRange(1, 8));
+        Assert.That(trial.Optimizer.StepsInFlight, Is.EqualTo(begun));
+        for (int step = 1; step <= begun; step++)
+            Assert.That(trial.Optimizer.FinishStep() is { Taken: true } finished && finished.Step == step);
+        Assert.That(trial.Step().Step, Is.EqualTo(begun + 1));
+    }
+
+    [Test]
+    public void Steps_in_flight_have_the_bits_of_steps_one_by_one([Range(0, 2)] int rule)
+    {
+        using var alone = new OptimizerTrial(create, Rules[rule]);
+        using var ahead = new OptimizerTrial(create, Rules[rule]);
+        alone.Set(alone.Gradients, i => OptimizerTrial.Gradient(1, i));
+        ahead.Set(ahead.Gradients, i => OptimizerTrial.Gradient(1, i));
+        int steps = BeginAll(ahead.Optimizer);
+        List<OptimizerStep> expected = [.. Enumerable.Range(0, steps).Select(_ => alone.Optimizer.Step())];
+        List<OptimizerStep> found = [.. Enumerable.Range(0, steps).Select(_ => ahead.Optimizer.FinishStep())];
+        Assert.That(found, Is.EqualTo(expected));
+        Assert.That(ahead.Bits(), Is.EqualTo(alone.Bits()));
+    }
+
+    [Test]
+    public void After_a_step_that_was_not_taken_none_is_until_the_state_is_restored()
+    {
+        using var straight = new OptimizerTrial(create, Rules[1]);
+        OptimizerStep expected = straight.Run(4);
+        using var trial = new OptimizerTrial(create, Rules[1]);
+        trial.Run(2);
+        int[] weights = trial.Bits();
+        OptimizerState state = trial.Optimizer.State();
+
+        // The steps behind it are begun before anyone knows, with gradients that are finite.
+        trial.Set(trial.Gradients, i => i == 0 ? float.NaN : 0.1f);
+        trial.Optimizer.BeginStep();
+        trial.Set(trial.Gradients, i => OptimizerTrial.Gradient(3, i));
+        int behind = BeginAll(trial.Optimizer);
+        for (int i = 0; i <= behind; i++)
+        {
+            OptimizerStep step = trial.Optimizer.FinishStep();
+            Assert.That(step.Taken, Is.False);
+            Assert.That(step.Step, Is.EqualTo(3));
+            Assert.That(step.GradientNorm, Is.NaN, "of the first step that was not taken");
+        }
+
+        Assert.That(trial.Optimizer.StepsInFlight, Is.Zero);
+        Assert.That(trial.Step().Taken, Is.False);
+        Assert.That(trial.Optimizer.StepsTaken, Is.EqualTo(2));
+        Assert.That(trial.Bits(), Is.EqualTo(weights));
+        Assert.That(trial.Optimizer.State().SumsOfSquares, Is.EqualTo(state.SumsOfSquares));
+
+        trial.Optimizer.Restore(state);
+        Assert.That(trial.Run(2), Is.EqualTo(expected));
+        Assert.That(trial.Bits(), Is.EqualTo(straight.Bits()));
+    }
+
+    [TestCase(2.5, true)]
+    [TestCase(double.NaN, false)]
+    [TestCase(double.PositiveInfinity, false)]
+    public void A_step_whose_loss_is_not_finite_is_not_taken(double value, bool taken)
+    {
+        using var trial = new OptimizerTrial(create, Rules[0]);
+        trial.Set(trial.Gradients, i => OptimizerTrial.Gradient(1, i));
+        int[] before = trial.Bits();
+        Tensor loss = trial.Backend.Allocate(ElementType.Float64, new Shape(1));
+        trial.Backend.Upload<double>([value], loss);
+        OptimizerStep step = trial.Optimizer.Step(loss);
+        Assert.That((step.Taken, step.Loss, trial.Optimizer.StepsTaken), Is.EqualTo((taken, value, taken ? 1L : 0L)));
+        Assert.That(trial.Bits().AsSpan().SequenceEqual(before), Is.EqualTo(!taken));
+        trial.Backend.Free(loss);
+    }
+
+    [Test]
+    public void A_step_without_a_loss_has_none()
+    {
+        using var trial = new OptimizerTrial(create, Rules[0]);
+        Assert.That(trial.Step().Loss, Is.NaN);
+    }
+
+    private static int BeginAll(AdamOptimizer optimizer)
+    {
+        for (int begun = 0; ; begun++)
+        {
+            try
+            {
+                optimizer.BeginStep();
+            }
+            catch (InvalidOperationException)
+            {
+                return begun;
+            }
+        }
+    }
 }
