@@ -61,4 +61,7 @@ internal sealed record Arithmetic(Precision Precision, bool IsGpu)
         double factors = Precision.UsesTensorFloat32 ? 2.0 / (1 << 10) : 0;
         return tensorCores ? magnitudes().Scaled(factors + (2 * U * (terms + PartsOfSum))) : norms().Scaled(4 * U * Math.Sqrt(terms));
     }
+
+    /// <summary>The precision, and whose.</summary>
+    public override string ToString() => $"{Precision} of a {(IsGpu ? "GPU" : "CPU")}";
 }

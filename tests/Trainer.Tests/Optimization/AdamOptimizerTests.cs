@@ -4,7 +4,7 @@ using Trainer.Optimization;
 namespace Trainer.Tests.Optimization;
 
 [TestFixtureSource(typeof(OptimizerBackends), nameof(OptimizerBackends.All))]
-public sealed class AdamOptimizerTests(Func<IBackend> create)
+public sealed class AdamOptimizerTests(Func<IBackend> create, double normError)
 {
     private static readonly OptimizerOptions[] Rules =
     [
@@ -34,7 +34,8 @@ public sealed class AdamOptimizerTests(Func<IBackend> create)
         for (int t = 1; t <= 6; t++)
         {
             double[] gradients = [.. Enumerable.Range(0, (int)trial.Layout.Count).Select(i => (double)OptimizerTrial.Gradient(t, i))];
-            Assert.That(trial.Step().GradientNorm, Is.EqualTo(Math.Sqrt(gradients.Sum(g => g * g))).Within(1e-9));
+            double norm = Math.Sqrt(gradients.Sum(g => g * g));
+            Assert.That(trial.Step().GradientNorm, Is.EqualTo(norm).Within(normError * norm));
             reference.Step(gradients, 0.01, clip);
         }
 
@@ -88,7 +89,7 @@ public sealed class AdamOptimizerTests(Func<IBackend> create)
         second.Set(second.Optimizer.Moments[1], i => v[i]);
         second.Optimizer.Restore(first.Optimizer.State());
 
-        Assert.That(second.Optimizer.NormRatio, Is.EqualTo(first.Optimizer.NormRatio));
+        Assert.That(second.Optimizer.NormRatio, Is.EqualTo(first.Optimizer.NormRatio).Within(1e-15), "the one is made of the other's sums");
         Assert.That(second.Run(10), Is.EqualTo(expected));
         Assert.That(second.Bits(), Is.EqualTo(straight.Bits()));
     }
@@ -98,10 +99,7 @@ public sealed class AdamOptimizerTests(Func<IBackend> create)
     {
         using var trial = new OptimizerTrial(create, Rules[rule]);
         trial.Run(3);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 10; i++)
-            trial.Optimizer.Step();
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+        Assert.That(ManagedAllocations.Fewest(() => trial.Optimizer.Step()), Is.Zero);
     }
 
     [Test]
@@ -109,13 +107,14 @@ public sealed class AdamOptimizerTests(Func<IBackend> create)
     {
         using var trial = new OptimizerTrial(create, Rules[2]);
         double initial = trial.Norm(OptimizerTrial.HasTwoDimensions);
-        Assert.That(trial.Optimizer.WeightNorm, Is.EqualTo(initial).Within(1e-9));
+        Assert.That(trial.Optimizer.WeightNorm, Is.EqualTo(initial).Within(normError * initial));
         OptimizerStep step = trial.Run(4);
         Assert.That(step.Step, Is.EqualTo(4));
         Assert.That(step.LearningRate, Is.EqualTo(0.01 * 4 / 6).Within(1e-15));
-        Assert.That(step.WeightNorm, Is.EqualTo(trial.Norm(OptimizerTrial.HasTwoDimensions)).Within(1e-9));
-        Assert.That(step.NormRatio, Is.EqualTo(step.WeightNorm / initial).Within(1e-9));
-        Assert.That(trial.Optimizer.WeightSumsOfSquares().ToArray().Sum(), Is.EqualTo(Math.Pow(trial.Norm(_ => true), 2)).Within(1e-6));
+        double norm = trial.Norm(OptimizerTrial.HasTwoDimensions), all = trial.Norm(_ => true);
+        Assert.That(step.WeightNorm, Is.EqualTo(norm).Within(normError * norm));
+        Assert.That(step.NormRatio, Is.EqualTo(step.WeightNorm / initial).Within(normError));
+        Assert.That(trial.Optimizer.WeightSumsOfSquares().ToArray().Sum(), Is.EqualTo(all * all).Within(2 * normError * all * all));
         Assert.That(Math.Sqrt(trial.Optimizer.GradientSumsOfSquares().ToArray().Sum()), Is.EqualTo(step.GradientNorm).Within(1e-12));
     }
 
