@@ -1,6 +1,5 @@
 using Trainer.Compute;
 using Trainer.Cpu;
-using Trainer.Tests.Compute;
 
 namespace Trainer.Tests.Optimization;
 
