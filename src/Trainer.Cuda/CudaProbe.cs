@@ -15,7 +15,8 @@ public sealed record CudaDevice(int Index, string Name, Version ComputeCapabilit
 /// <summary>
 /// Looks for a GPU without using it: loads the CUDA driver if there is one, asks it what it drives, and looks for cuBLAS. Nothing is allocated, no
 /// context is created, and the absence of any of it is an answer, not an error. It looks where <see cref="CudaLibraries"/> looks, but does not
-/// decide what that will load.
+/// decide what that will load: what it has loaded it releases, since the system gives a library that is loaded to everything that asks for one of
+/// that name.
 /// </summary>
 public sealed record CudaProbe
 {
@@ -72,6 +73,8 @@ public sealed record CudaProbe
 
         (string? cublasLt, Version? cublasLtVersion) = Look(CudaLibrary.CublasLt, CublasLtVersionOf);
         (string? cublas, Version? cublasVersion) = Look(CudaLibrary.Cublas, CublasVersionOf);
+        if (driver is { } used)
+            NativeLibrary.Free(used.Handle);
         return probe with { CublasLtLibrary = cublasLt, CublasLtVersion = cublasLtVersion, CublasLibrary = cublas, CublasVersion = cublasVersion };
 
         (string? Name, Version? Version) Look(CudaLibrary library, Func<nint, Version?> versionOf)
@@ -79,8 +82,6 @@ public sealed record CudaProbe
             if (LibrarySearch.Load(search.Candidates(library, probe.DriverVersion), tried) is not { } found)
                 return default;
             Version? version = versionOf(found.Handle);
-
-            // Not kept: the system would take it for the one of the same name that another library asks for.
             NativeLibrary.Free(found.Handle);
             return (found.Name, version);
         }

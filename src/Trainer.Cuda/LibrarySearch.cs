@@ -27,7 +27,8 @@ internal sealed class LibrarySearch(string? folder, string? toolkit, bool window
 
     /// <summary>The search of this machine.</summary>
     /// <param name="folder">The only folder in which to look; null for what <c>TRAINER_CUDA_LIBRARIES</c> names, or everywhere.</param>
-    public static LibrarySearch OfThisMachine(string? folder) => new(OnlyFolder(folder), Variable("CUDA_PATH") ?? Variable("CUDA_HOME"), OperatingSystem.IsWindows());
+    public static LibrarySearch OfThisMachine(string? folder) =>
+        new(OnlyFolder(folder), Variable("CUDA_PATH") ?? Variable("CUDA_HOME"), OperatingSystem.IsWindows());
 
     /// <summary>The only folder in which to look: the given one, else what <c>TRAINER_CUDA_LIBRARIES</c> names; null without either.</summary>
     public static string? OnlyFolder(string? folder) => (folder ?? Variable("TRAINER_CUDA_LIBRARIES")) is { } named ? Path.GetFullPath(named) : null;
@@ -76,8 +77,9 @@ internal sealed class LibrarySearch(string? folder, string? toolkit, bool window
     private static string Reason(string name, string message)
     {
         string line = message.TrimEnd().Split('\n')[^1].Trim();
-        bool unknown = !Path.IsPathRooted(name) && (OperatingSystem.IsWindows() || line.StartsWith($"{name}: cannot open shared object file", StringComparison.Ordinal));
-        return unknown ? "not found" : $"not loaded: {line}";
+        bool isName = !Path.IsPathRooted(name);
+        bool isUnknown = OperatingSystem.IsWindows() || line.StartsWith($"{name}: cannot open shared object file", StringComparison.Ordinal);
+        return isName && isUnknown ? "not found" : $"not loaded: {line}";
     }
 
     /// <summary>The CUDA version that a driver supports; null if it does not tell. It tells before it is initialised.</summary>
@@ -109,11 +111,10 @@ internal sealed class LibrarySearch(string? folder, string? toolkit, bool window
             return library == CudaLibrary.Driver || toolkit is null ? [] : [Join(toolkit, @"bin\x64"), Join(toolkit, "bin")];
         }
 
-        string[] distributions = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"];
         if (library == CudaLibrary.Driver)
-            return ["/usr/lib/wsl/lib", .. distributions];
+            return ["/usr/lib/wsl/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"];
         IEnumerable<string> ofToolkit = toolkit is null ? [] : [Join(toolkit, "lib64"), Join(toolkit, "lib")];
-        return [.. ofToolkit, "/usr/local/cuda/lib64", "/usr/local/cuda-13/lib64", "/usr/local/cuda-12/lib64", .. distributions];
+        return [.. ofToolkit, "/usr/local/cuda/lib64", "/usr/local/cuda-13/lib64", "/usr/local/cuda-12/lib64"];
     }
 
     private string Join(string first, string second) => first.TrimEnd('/', '\\') + (windows ? '\\' : '/') + second;

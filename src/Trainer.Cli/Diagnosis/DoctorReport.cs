@@ -21,7 +21,7 @@ internal static class DoctorReport
         Row("Disk", $"{TrainingText.Bytes(machine.FreeDiskBytes)} free in {machine.Directory}");
         Row("System", machine.System);
         Row("Runtime", machine.Runtime);
-        Row("NVIDIA driver", cuda.DriverLibrary is null ? "not found" : $"{cuda.DriverLibrary}{(cuda.DriverVersion is { } version ? $", up to CUDA {version}" : string.Empty)}");
+        Row("NVIDIA driver", (cuda.DriverLibrary ?? "not found") + (cuda.DriverVersion is { } supported ? $", up to CUDA {supported}" : string.Empty));
         Row("cuBLASLt", cuda.CublasLtLibrary is null
             ? "not found; on a GPU, matrix products are left to this program's own kernels"
             : Named(cuda.CublasLtLibrary, cuda.CublasLtVersion));

@@ -29,8 +29,9 @@ public sealed class CudaExceptionTests
     }
 
     [Test]
-    public void A_status_that_is_not_known_is_still_an_error() =>
-        Assert.That(new CublasException("cublasCreate_v2", 99), Has.Message.StartsWith("cublasCreate_v2 failed: unknown (99)").And.Property("Code").EqualTo(99));
+    public void A_status_that_is_not_known_is_still_an_error() => Assert.That(
+        new CublasException("cublasCreate_v2", 99),
+        Has.Message.StartsWith("cublasCreate_v2 failed: unknown (99)").And.Property("Code").EqualTo(99));
 
     // Sizes and offsets of cublasLt.h of CUDA 12.4.
     [Test]

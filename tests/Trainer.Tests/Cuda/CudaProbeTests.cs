@@ -53,7 +53,7 @@ public sealed class CudaProbeTests
         string expected = AnyLibrary.CopyTo(second, "libcublas.so.12");
         var loaded = LibrarySearch.Load(new LibrarySearch(second.Path, toolkit: null, windows: false).Candidates(CudaLibrary.Cublas), []);
         Assert.That(loaded?.Name, Is.EqualTo(expected));
-        Assert.That(File.ReadAllText("/proc/self/maps"), Does.Contain(expected).And.Not.Contain(Path.Combine(first.Path, "libcublas.so.12")));
+        Assert.That(File.ReadAllText("/proc/self/maps"), Does.Contain(expected).And.Not.Contain(first.Path));
         NativeLibrary.Free(loaded!.Value.Handle);
     }
 

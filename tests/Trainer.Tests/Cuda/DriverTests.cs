@@ -95,7 +95,8 @@ public sealed unsafe class DriverTests
         nint untimed = Driver.CreateEvent(timing: false);
         Driver.RecordEvent(untimed, _stream);
         Driver.SynchronizeEvent(untimed);
-        Assert.That(() => Driver.ElapsedMilliseconds(untimed, untimed), Throws.TypeOf<CudaException>().With.Message.StartsWith("cuEventElapsedTime failed: CUDA_ERROR_"));
+        Assert.That(() => Driver.ElapsedMilliseconds(untimed, untimed), Throws.TypeOf<CudaException>()
+            .With.Message.StartsWith("cuEventElapsedTime failed: CUDA_ERROR_"));
         Driver.DestroyEvent(untimed);
     }
 

@@ -11,7 +11,8 @@ public sealed class LibrarySearchTests
         var everywhere = new LibrarySearch(folder: null, toolkit: "/opt/cuda", windows: false);
         Assert.That(everywhere.Candidates(CudaLibrary.Driver), Is.EqualTo(new[]
         {
-            "libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1", "/usr/lib/x86_64-linux-gnu/libcuda.so.1", "/usr/lib/aarch64-linux-gnu/libcuda.so.1", "/usr/lib64/libcuda.so.1",
+            "libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1", "/usr/lib/x86_64-linux-gnu/libcuda.so.1", "/usr/lib/aarch64-linux-gnu/libcuda.so.1",
+            "/usr/lib64/libcuda.so.1",
         }));
     }
 
@@ -19,13 +20,17 @@ public sealed class LibrarySearchTests
     public void CuBLAS_is_the_systems_first_then_the_toolkits_then_that_of_the_usual_places()
     {
         var everywhere = new LibrarySearch(folder: null, toolkit: "/opt/cuda", windows: false);
-        Assert.That(everywhere.Candidates(CudaLibrary.CublasLt).Take(8), Is.EqualTo(new[]
+        Assert.That(everywhere.Candidates(CudaLibrary.CublasLt), Is.EqualTo(new[]
         {
             "libcublasLt.so.13", "libcublasLt.so.12",
-            "/opt/cuda/lib64/libcublasLt.so.13", "/opt/cuda/lib64/libcublasLt.so.12", "/opt/cuda/lib/libcublasLt.so.13", "/opt/cuda/lib/libcublasLt.so.12",
+            "/opt/cuda/lib64/libcublasLt.so.13", "/opt/cuda/lib64/libcublasLt.so.12",
+            "/opt/cuda/lib/libcublasLt.so.13", "/opt/cuda/lib/libcublasLt.so.12",
             "/usr/local/cuda/lib64/libcublasLt.so.13", "/usr/local/cuda/lib64/libcublasLt.so.12",
+            "/usr/local/cuda-13/lib64/libcublasLt.so.13", "/usr/local/cuda-13/lib64/libcublasLt.so.12",
+            "/usr/local/cuda-12/lib64/libcublasLt.so.13", "/usr/local/cuda-12/lib64/libcublasLt.so.12",
         }));
-        Assert.That(everywhere.Candidates(CudaLibrary.Cublas).Take(3), Is.EqualTo(new[] { "libcublas.so.13", "libcublas.so.12", "/opt/cuda/lib64/libcublas.so.13" }));
+        string[] first = ["libcublas.so.13", "libcublas.so.12", "/opt/cuda/lib64/libcublas.so.13"];
+        Assert.That(everywhere.Candidates(CudaLibrary.Cublas).Take(3), Is.EqualTo(first));
         Assert.That(new LibrarySearch(null, toolkit: null, windows: false).Candidates(CudaLibrary.Cublas), Has.None.Contains("/opt/cuda"));
     }
 
