@@ -10,7 +10,6 @@ internal static unsafe partial class CublasLt
 {
     // cublasLtMatmulDescAttributes_t, cublasLtMatrixLayoutAttribute_t and cublasLtMatmulPreferenceAttributes_t.
     private const int TransposeA = 3, TransposeB = 4, EpilogueKind = 7, BiasAddress = 8, AuxiliaryAddress = 11, AuxiliaryPitch = 12, BiasType = 26;
-    private const int BatchCount = 5, BatchStride = 6;
     private const int MaxWorkspaceBytes = 1, ReductionSchemeMask = 3, AlignmentOfA = 5, AlignmentOfB = 6, AlignmentOfC = 7, AlignmentOfD = 8;
 
     static CublasLt() => CudaLibraries.Use();
@@ -73,16 +72,6 @@ internal static unsafe partial class CublasLt
 
     /// <summary>Destroys the description of a matrix.</summary>
     public static void DestroyLayout(nint layout) => CublasException.ThrowIfFailed(cublasLtMatrixLayoutDestroy(layout));
-
-    /// <summary>Makes it the description of several matrices.</summary>
-    /// <param name="layout">The matrix.</param>
-    /// <param name="count">How many.</param>
-    /// <param name="stride">Elements from one to the next.</param>
-    public static void SetBatch(nint layout, int count, long stride)
-    {
-        CublasException.ThrowIfFailed(cublasLtMatrixLayoutSetAttribute(layout, BatchCount, &count, sizeof(int)));
-        CublasException.ThrowIfFailed(cublasLtMatrixLayoutSetAttribute(layout, BatchStride, &stride, sizeof(long)));
-    }
 
     /// <summary>Makes a preference: what algorithms may use.</summary>
     /// <param name="workspaceBytes">Workspace at most.</param>
@@ -198,9 +187,6 @@ internal static unsafe partial class CublasLt
 
     [LibraryImport(CudaLibraries.CublasLt)]
     private static partial int cublasLtMatrixLayoutDestroy(nint layout);
-
-    [LibraryImport(CudaLibraries.CublasLt)]
-    private static partial int cublasLtMatrixLayoutSetAttribute(nint layout, int attribute, void* value, nuint bytes);
 
     [LibraryImport(CudaLibraries.CublasLt)]
     private static partial int cublasLtMatmulPreferenceCreate(out nint preference);

@@ -123,6 +123,9 @@ public sealed partial class CudaBackend : CheckedBackend
         set => _kernels.Observer = value;
     }
 
+    /// <summary>The products of linear layers.</summary>
+    internal LinearProducts Linear => _linear;
+
     /// <summary>The device, for whoever times it.</summary>
     internal CudaContext Context => _context;
 

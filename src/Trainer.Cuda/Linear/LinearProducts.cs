@@ -30,6 +30,9 @@ internal sealed class LinearProducts : IDisposable
         _choice = options.Choice;
     }
 
+    /// <summary>All implementations.</summary>
+    public LinearCandidates Candidates => _candidates;
+
     /// <summary>The implementations of prepared products, by their product.</summary>
     public IReadOnlyDictionary<string, string> Choices => _choices;
 
