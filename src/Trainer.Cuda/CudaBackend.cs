@@ -23,8 +23,10 @@ public sealed record CudaBackendOptions
     /// <summary>Whether the end of a step is captured as a CUDA graph and replayed; otherwise its kernels are launched one by one, with the same bits.</summary>
     public bool UsesGraphs { get; init; } = true;
 
-    /// <summary>How the implementations of matrix products are chosen; null for <see cref="LinearChoice.Measured"/>, but
-    /// <see cref="LinearChoice.Proposed"/> on the driver simulator, whose times mean nothing.</summary>
+    /// <summary>
+    /// How the implementations of matrix products are chosen; null for <see cref="LinearChoice.Measured"/>, but <see cref="LinearChoice.Proposed"/> on
+    /// the driver simulator, whose times mean nothing.
+    /// </summary>
     public LinearChoice? LinearChoice { get; init; }
 
     /// <summary>The folder in which measured choices are kept; null for none.</summary>

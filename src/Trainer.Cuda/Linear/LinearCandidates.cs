@@ -52,8 +52,8 @@ internal sealed class LinearCandidates(CudaKernels kernels, OwnProducts own, Cub
         return blas.HasLt ? CublasLtProduct.Restore(kernels, blas, shape, arithmetic, name) : null;
     }
 
-    /// <summary>Whether a product is one of our own kernels'.</summary>
-    public static bool IsOwn(LinearProduct product) => product is not (CublasLtProduct or CublasProduct);
+    /// <summary>Whether a product is one of a library's.</summary>
+    public static bool IsOfLibrary(LinearProduct product) => product is CublasLtProduct or CublasProduct;
 
     /// <summary>The scratch memory that any implementation of a product needs at most.</summary>
     public long ScratchBytes(in LinearShape shape)

@@ -15,34 +15,36 @@ internal sealed class LinearSelector(CudaKernels kernels, LinearCandidates candi
     public Func<LinearProduct, float>? Clock { get; init; }
 
     /// <summary>Chooses among all implementations.</summary>
-    /// <returns>The choice, the caller's to dispose of; null if there is not enough memory to try them.</returns>
+    /// <returns>The choice, the caller's to dispose of; null if there is not enough memory to try them, or if none is right.</returns>
     public LinearProduct? Fastest(in LinearShape shape)
     {
         using LinearTrial? trial = LinearTrial.TryCreate(kernels, _values, shape, arithmetic, candidates.ScratchBytes(shape));
         if (trial is null)
             return null;
-        IReadOnlyList<LinearProduct> all = candidates.All(shape);
+        using LinearProduct reference = candidates.Expected(shape);
+        return Fastest(trial, candidates.All(shape), reference, Tolerance(shape));
+    }
+
+    /// <summary>Chooses among some implementations.</summary>
+    /// <param name="trial">The operands to try them on.</param>
+    /// <param name="all">The implementations; all but the choice are disposed of.</param>
+    /// <param name="reference">One that is known to be right.</param>
+    /// <param name="tolerance">How far results may be from its: ‖a - b‖ / ‖b‖.</param>
+    internal LinearProduct? Fastest(LinearTrial trial, IReadOnlyList<LinearProduct> all, LinearProduct reference, double tolerance)
+    {
         LinearProduct? chosen = null;
         try
         {
-            using LinearProduct reference = candidates.Expected(shape);
             var timed = new List<(LinearProduct Product, double Milliseconds)>();
             foreach (LinearProduct product in all)
             {
                 if (Time(trial, product) is { } milliseconds)
-                    timed.Add((product, LinearCandidates.IsOwn(product) ? milliseconds * (1 - Tie) : milliseconds));
+                    timed.Add((product, LinearCandidates.IsOfLibrary(product) ? milliseconds : milliseconds * (1 - Tie)));
             }
 
-            double tolerance = Tolerance(shape);
-            foreach (var (product, _) in timed.OrderBy(entry => entry.Milliseconds))
-            {
-                if (trial.Distance(product, reference) <= tolerance && trial.Repeats(product))
-                {
-                    chosen = product;
-                    break;
-                }
-            }
-
+            // Stable: of two that take the same time the first is preferred. Most are never compared: that costs as much as timing them.
+            chosen = timed.OrderBy(entry => entry.Milliseconds).Select(entry => entry.Product)
+                .FirstOrDefault(product => trial.Distance(product, reference) <= tolerance && trial.Repeats(product));
             return chosen;
         }
         finally
