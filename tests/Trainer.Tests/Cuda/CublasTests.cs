@@ -90,7 +90,8 @@ public sealed unsafe class CublasTests
         nint matmul = CublasLt.CreateMatmul(ComputeType.Float32);
         CublasLt.SetTransposes(matmul, transposeA: true, transposeB: false);
         CublasLt.SetEpilogue(matmul, MatmulEpilogue.Bias);
-        CublasLt.SetBias(matmul, deviceBias, CudaDataType.Float32);
+        CublasLt.SetBiasType(matmul, CudaDataType.Float32);
+        CublasLt.SetBias(matmul, deviceBias);
         nint layoutA = CublasLt.CreateLayout(CudaDataType.BFloat16, K, M, K);
         nint layoutB = CublasLt.CreateLayout(CudaDataType.BFloat16, K, N, K);
         nint layoutD = CublasLt.CreateLayout(CudaDataType.Float32, M, N, M);
@@ -125,7 +126,7 @@ public sealed unsafe class CublasTests
 
         MatmulHeuristic[] Find(ReductionSchemes schemes)
         {
-            nint preference = CublasLt.CreatePreference(workspaceBytes, schemes);
+            nint preference = CublasLt.CreatePreference(workspaceBytes, schemes, alignment: 16);
             var results = new MatmulHeuristic[8];
             int count = CublasLt.FindAlgorithms(handle, matmul, layoutA, layoutB, layoutD, layoutD, preference, results);
             CublasLt.DestroyPreference(preference);
@@ -145,7 +146,7 @@ public sealed unsafe class CublasTests
         nint matmul = CublasLt.CreateMatmul(ComputeType.Float32);
         nint square = CublasLt.CreateLayout(CudaDataType.Float32, K, K, K);
         nint other = CublasLt.CreateLayout(CudaDataType.Float32, M, N, M);
-        nint preference = CublasLt.CreatePreference(0, ReductionSchemes.None);
+        nint preference = CublasLt.CreatePreference(0, ReductionSchemes.None, alignment: 16);
         Assert.That(Find(square), Is.Positive);
         Assert.That(() => Find(other), Throws.TypeOf<CublasException>()
             .With.Message.StartsWith("cublasLtMatmulAlgoGetHeuristic failed: CUBLAS_STATUS_INVALID_VALUE (7), "));
