@@ -34,7 +34,7 @@ internal sealed class TrainedModel : IDisposable
     /// <param name="use">What the model is for.</param>
     public static TrainedModel Load(ModelSource source, string device, int threads, int batchSize, ModelUse use)
     {
-        IBackend backend = Devices.Open(device, threads, isa: "auto");
+        IBackend backend = Devices.Open(device, "auto", threads);
         Gpt2? model = null;
         try
         {

@@ -50,8 +50,8 @@ void* allocate(size_t bytes, const char* name) {
     unsigned char* start = arena + first * page_bytes;
     if (mprotect(start, pages * page_bytes, PROT_READ | PROT_WRITE) != 0) return nullptr;
     auto* buffer = new Buffer{.name = name, .data = start + band_bytes, .bytes = bytes, .first_page = first, .pages = pages, .loaded = {}, .stored = {}};
-    memset(start, band_pattern, pages * page_bytes);
-    memset(buffer->data, 0, bytes);
+    memset(start, band_pattern, band_bytes);   // the rest is zeros: the pages are new, or were given back
+    memset(buffer->data + bytes, band_pattern, pages * page_bytes - band_bytes - bytes);
     ASAN_POISON_MEMORY_REGION(start - page_bytes, (pages + 2) * page_bytes);   // the guard pages too
     ASAN_UNPOISON_MEMORY_REGION(buffer->data, bytes);
     size_t cell_bytes = (bytes + 3) / 4 * sizeof(Cell);
@@ -122,6 +122,7 @@ Buffer& buffer_of(const void* p, size_t bytes, const char* verb) {
 
 void global_check(const void* p, size_t bytes, Access access) {
     Buffer& b = buffer_of(p, bytes, access == Access::read ? "reads" : "writes");
+    if (!races_are_checked) return;
     size_t offset = (const unsigned char*)p - b.data, end = offset + bytes;
     for (size_t word = offset / 4; word * 4 < end; word++) {
         uint8_t part = 0xf;

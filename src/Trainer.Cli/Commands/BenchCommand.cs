@@ -27,8 +27,12 @@ internal sealed record BenchSettings
     public int? VocabSize { get; init; }
 
     /// <summary>What computes.</summary>
-    [Setting(DeviceGroup, "what computes", Values = "auto|cpu|cuda|cuda:N")]
+    [Setting(DeviceGroup, "what computes", Values = "auto|cpu|cuda|cuda:N|cuda-sim")]
     public string Device { get; init; } = "auto";
+
+    /// <summary>The number format.</summary>
+    [Setting(DeviceGroup, "number format; auto: bf16-mixed on a GPU, fp32 on a CPU", Values = "auto|fp32|tf32|bf16-mixed|bf16-pure|bf16-pure-stochastic")]
+    public string Precision { get; init; } = "auto";
 
     /// <summary>CPU threads; 0 for one per processor.</summary>
     [Setting(DeviceGroup, "CPU threads; 0: one per processor", "N", Range = "[0, 1024]")]
@@ -73,7 +77,7 @@ internal static class BenchCommand
             ModelPreset preset = ModelPresets.Find(settings.Preset);
             var config = new ModelConfig(preset.Layers, preset.Heads, preset.Channels, settings.SeqLen ?? preset.SequenceLength, settings.VocabSize ?? preset.Vocabulary);
             terminal.StopOnInterruption();
-            using IBackend backend = Devices.Open(settings.Device, settings.Threads, settings.Isa);
+            using IBackend backend = Devices.Open(settings.Device, settings.Precision, settings.Threads, settings.Isa);
             IReadOnlyList<Figure> figures = benchmark(backend, config.Validated(), settings.BatchSize ?? preset.BatchSize, settings);
             terminal.Out.WriteLine(settings.Json ? FigureReport.Json(backend.Description, figures) : FigureReport.Text(backend.Description, figures));
             return ExitCode.Done;

@@ -50,7 +50,7 @@ internal static class TrainCommand
     public static TrainingSummary Train(TrainingSettings settings, ITrainingObserver observer, IProgress<PreparationProgress> preparation, CancellationToken stop)
     {
         // The device first: a corpus is not prepared for one that cannot be used.
-        using IBackend backend = Devices.Open(settings.Device, settings.Threads, settings.Isa);
+        using IBackend backend = Devices.Open(settings.Device, settings.Precision, settings.Threads, settings.Isa, settings.Seed);
         using TrainingData data = TrainingData.Open(settings, preparation, stop);
         using TrainingRun run = TrainingRun.Open(settings, data, backend);
         return run.Train(observer, stop);
