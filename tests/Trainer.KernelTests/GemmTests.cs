@@ -16,9 +16,6 @@ internal sealed class GemmTests(string name)
 {
     private const double U = TestValues.UnitRoundoff, UBf16 = Bf16.UnitRoundoff;
 
-    // The tanh GELU is nowhere steeper.
-    private const double LargestGeluSlope = 1.13;
-
     private readonly GemmImplementation _gemm = GemmImplementation.Create(name);
 
     // At, below and above the tiles of 128 to 256 by 128 and their depths of 32 and 64, in each of the three directions.
@@ -117,7 +114,7 @@ internal sealed class GemmTests(string name)
         double[] sums = ReferenceOperations.LinearForward(x.Doubles(), weight.Doubles(), bias ? b.Doubles() : null, r, n, k);
         double[] terms = ReferenceOperations.LinearForward(x.Magnitudes(), weight.Magnitudes(), bias ? b.Magnitudes() : null, r, n, k);
         double[] errors = terms.Scaled(2 * U * (k + 1)), activations = Array.ConvertAll(sums, ReferenceOperations.Gelu);
-        double[] activationErrors = [.. sums.Zip(errors, (sum, error) => (LargestGeluSlope * error) + GeluTolerance(sum))];
+        double[] activationErrors = [.. sums.Zip(errors, (sum, error) => (GeluTolerances.LargestSlope * error) + GeluTolerances.OfGpu(sum))];
         KernelRun.InAllOrders(run =>
         {
             var (y, pre) = (run.Output("y", BufferType.Bf16, r * n), gelu ? run.Output("pre", BufferType.Bf16, r * n) : null);
@@ -139,7 +136,7 @@ internal sealed class GemmTests(string name)
         {
             // errors[i] / (2 U n) bounds the sum that the derivative is multiplied with.
             double sum = errors[i] / (2 * U * n);
-            errors[i] = (LargestGeluSlope * errors[i]) + (sum * (GeluDerivativeTolerance(pre[i]) + (2 * U)));
+            errors[i] = (GeluTolerances.LargestSlope * errors[i]) + (sum * (GeluTolerances.OfDerivativeOnGpu(pre[i]) + (2 * U)));
         }
 
         KernelRun.InAllOrders(run =>
@@ -187,21 +184,4 @@ internal sealed class GemmTests(string name)
 
     private static double[] Rounded(double[] values, double[] errors) =>
         [.. values.Zip(errors, (value, error) => error + (UBf16 * (Math.Abs(value) + error)) + Bf16.Tiny)];
-
-    // The errors of cuda/include/gelu.cuh, the smallest sigmoid that is told from 0, and what the reference's own 1 + tanh u loses.
-    private static double GeluTolerance(double x) =>
-        (Math.Abs(x) * Sigmoid(TwiceU(x)) * (SigmoidTolerance(x) + U)) + (Math.Abs(x) * (Bf16.Tiny + 1e-15));
-
-    private static double GeluDerivativeTolerance(double x)
-    {
-        double s = Sigmoid(TwiceU(x)), complement = Sigmoid(-TwiceU(x)), slope = 2 * Math.Sqrt(2 / Math.PI) * (1 + (3 * 0.044715 * x * x));
-        double second = TwiceU(x) > 17 ? complement : SigmoidTolerance(x) + (10 * U * complement);
-        return (s * (SigmoidTolerance(x) + U)) + (Math.Abs(x) * slope * ((s * second) + Bf16.Tiny)) + 1e-15;
-    }
-
-    private static double SigmoidTolerance(double x) => (((4 + (9 * Math.Abs(TwiceU(x)))) * Sigmoid(-TwiceU(x))) + 3) * U;
-
-    private static double Sigmoid(double x) => 1 / (1 + Math.Exp(-x));
-
-    private static double TwiceU(double x) => 2 * Math.Sqrt(2 / Math.PI) * (x + (0.044715 * x * x * x));
 }

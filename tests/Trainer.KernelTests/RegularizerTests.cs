@@ -312,9 +312,9 @@ internal sealed class RegularizerTests
 
         public (double[] InitialSums, List<(OptimizerStep Step, float[] Weights)> Steps) OnCpu()
         {
+            // The backend frees what is allocated.
             using var cpu = new CpuBackend(1);
-            var shape = new Shape(Weights.Length);
-            Tensor Floats() => cpu.Allocate(ElementType.Float32, shape);
+            Tensor Floats() => cpu.Allocate(ElementType.Float32, new Shape(Weights.Length));
             var tensors = new TrainingTensors(Weights: Floats(), Master: default, Gradients: Floats(), FirstMoment: Floats(), SecondMoment: Floats());
             using var optimizer = new AdamOptimizer(cpu, Layout, tensors, Options);
             cpu.Upload<float>(Weights, tensors.Weights);

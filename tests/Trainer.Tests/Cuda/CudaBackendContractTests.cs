@@ -19,5 +19,5 @@ public sealed class CudaBackendContractTests(string precision) : BackendContract
 
     private static IEnumerable<OperationCase> Supported => OperationCases.All.Where(operation => operation.IsAligned);
 
-    protected override IBackend Create() => SimulatedGpu.Create(_precision);
+    protected override IBackend Create() => SimulatedDriver.CreateBackend(_precision);
 }

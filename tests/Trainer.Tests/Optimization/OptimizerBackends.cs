@@ -19,8 +19,8 @@ internal static class OptimizerBackends
         yield return Of("reference", () => new ReferenceBackend(), OfDoublePrecision);
         foreach (var set in CpuInstructionSets.Supported)
             yield return Of($"cpu {set}", () => new CpuBackend(threads: 2, set), OfDoublePrecision);
-        if (SimulatedGpu.IsThere)
-            yield return Of("cuda fp32", () => SimulatedGpu.Create(Precision.Float32), new Arithmetic(Precision.Float32, IsGpu: true).SquareSum / 2);
+        if (SimulatedDriver.IsThere)
+            yield return Of("cuda fp32", () => SimulatedDriver.CreateBackend(Precision.Float32), new Arithmetic(Precision.Float32, IsGpu: true).SquareSum / 2);
     }
 
     private static TestFixtureData Of(string name, Func<IBackend> create, double normError) => new TestFixtureData(create, normError).SetArgDisplayNames(name);
