@@ -90,7 +90,8 @@ public sealed unsafe class CublasTests
         nint matmul = CublasLt.CreateMatmul(ComputeType.Float32);
         CublasLt.SetTransposes(matmul, transposeA: true, transposeB: false);
         CublasLt.SetEpilogue(matmul, MatmulEpilogue.Bias);
-        CublasLt.SetBias(matmul, deviceBias, CudaDataType.Float32);
+        CublasLt.SetBiasType(matmul, CudaDataType.Float32);
+        CublasLt.SetBias(matmul, deviceBias);
         nint layoutA = CublasLt.CreateLayout(CudaDataType.BFloat16, K, M, K);
         nint layoutB = CublasLt.CreateLayout(CudaDataType.BFloat16, K, N, K);
         nint layoutD = CublasLt.CreateLayout(CudaDataType.Float32, M, N, M);
@@ -125,7 +126,7 @@ public sealed unsafe class CublasTests
 
         MatmulHeuristic[] Find(ReductionSchemes schemes)
         {
-            nint preference = CublasLt.CreatePreference(workspaceBytes, schemes);
+            nint preference = CublasLt.CreatePreference(workspaceBytes, schemes, alignment: 16);
             var results = new MatmulHeuristic[8];
             int count = CublasLt.FindAlgorithms(handle, matmul, layoutA, layoutB, layoutD, layoutD, preference, results);
             CublasLt.DestroyPreference(preference);
@@ -143,7 +144,7 @@ public sealed unsafe class CublasTests
         nint handle = CublasLt.Create();
         nint matmul = CublasLt.CreateMatmul(ComputeType.Float32);
         nint layout = CublasLt.CreateLayout(CudaDataType.Float32, M, K, M);
-        nint preference = CublasLt.CreatePreference(0, ReductionSchemes.None);
+        nint preference = CublasLt.CreatePreference(0, ReductionSchemes.None, alignment: 16);
         int found = -1;
         CublasException? refused = null;
         try
