@@ -5,7 +5,7 @@ namespace Trainer.Model;
 
 /// <summary>A part of the device memory that a model takes.</summary>
 /// <param name="Name">What lies in it.</param>
-/// <param name="Type">The type of its elements, for people.</param>
+/// <param name="Type">The type of its elements, for people; empty where it has many.</param>
 /// <param name="Bytes">Its size.</param>
 public readonly record struct MemoryRegion(string Name, string Type, long Bytes);
 
@@ -37,7 +37,7 @@ public sealed record MemoryPlan(Precision Precision, bool Trains, long Parameter
                 regions.AddRange([new("gradients", single, floats), new("first moment", single, floats), new("second moment", single, floats)]);
             regions.Add(new("activations", working, ActivationBytes));
             if (WorkspaceBytes > 0)
-                regions.Add(new("workspace", "bytes", WorkspaceBytes));
+                regions.Add(new("workspace", string.Empty, WorkspaceBytes));
             return regions;
         }
     }

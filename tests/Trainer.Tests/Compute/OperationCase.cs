@@ -5,11 +5,16 @@ namespace Trainer.Tests.Compute;
 /// <summary>An operand of an operation, by the name that its parameter has.</summary>
 /// <param name="Name">The parameter.</param>
 /// <param name="Shape">Its extents.</param>
-/// <param name="Values">What it holds before the call, float[] or int[]; null for an operand that is overwritten, which is filled with NaN.</param>
+/// <param name="Values">What it holds before the call, float[], double[] or int[]; null for an operand that is overwritten, which is filled with NaN.</param>
 /// <param name="Optional">Whether it may be left out.</param>
 internal sealed record Operand(string Name, Shape Shape, Array? Values = null, bool Optional = false)
 {
-    public ElementType Type => (Values as int[]) == null ? ElementType.Float32 : ElementType.Int32;
+    public ElementType Type => Values switch
+    {
+        int[] => ElementType.Int32,
+        double[] => ElementType.Float64,
+        _ => ElementType.Float32,
+    };
 }
 
 /// <summary>One operation at one size: operands in the order of its parameters, the call, and what the reference makes of it.</summary>

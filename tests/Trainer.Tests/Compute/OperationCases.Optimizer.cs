@@ -7,6 +7,11 @@ internal static partial class OperationCases
     /// <summary>The relative error of the exponential besides that of its argument, in units of u.</summary>
     private const double Exponential = 4;
 
+    private const int SegmentedCount = 140_011;
+
+    /// <summary>Of all lengths, with gaps between them.</summary>
+    private static Segment[] Segments => [new(0, 1), new(1, 17), new(20, 0), new(21, 32768), new(32800, 100_001), new(140_000, 3)];
+
     private static IEnumerable<OperationCase> Classifier()
     {
         foreach (var (rows, vocabulary, padded, scale, deviation) in new[]
@@ -45,19 +50,26 @@ internal static partial class OperationCases
 
         foreach (int count in new[] { 1, 7, 1000, 100_003 })
         {
-            float[] values = TestValues.Normal(count, 53, mean: 2);
-            yield return new OperationCase($"Mean {count}", [new("values", new(count), values)],
-                (backend, x, results) => results[0] = backend.Mean(x[0]),
-                () => [new(Expectation.Results, [values.Doubles().Sum() / count], [1e-13 * values.Magnitudes().Sum() / count])], results: 1);
+            foreach (var (accumulate, before) in new[] { (false, double.NaN), (true, 3.25) })
+            {
+                const double scale = 1.0 / 3;
+                float[] values = TestValues.Normal(count, 53, mean: 2);
+                yield return new OperationCase($"AddMean {count}{(accumulate ? "" : " overwriting")}", [new("total", new(1), new[] { before }), new("values", new(count), values)],
+                    (backend, x, _) => backend.AddMean(x[0], x[1], scale, accumulate),
+                    () =>
+                    {
+                        double mean = scale * values.Doubles().Sum() / count, terms = scale * values.Magnitudes().Sum() / count;
+                        return [new("total", [accumulate ? before + mean : mean], [1e-13 * (terms + (accumulate ? before : 0))])];
+                    });
+            }
         }
     }
 
-    private static IEnumerable<OperationCase> Optimizer()
+    private static IEnumerable<OperationCase> SumsOfSquares()
     {
-        Segment[] segments = [new(0, 1), new(1, 17), new(20, 0), new(21, 32768), new(32800, 100_001), new(140_000, 3)];
-        const int count = 140_011;
-        float[] values = TestValues.Normal(count, 61);
-        yield return new OperationCase("SumOfSquares with gaps", [new("values", new(count), values)],
+        float[] values = TestValues.Normal(SegmentedCount, 61);
+        Segment[] segments = Segments;
+        yield return new OperationCase("SumOfSquares with gaps", [new("values", new(SegmentedCount), values)],
             (backend, x, results) => backend.SumOfSquares(x[0], segments, results),
             () =>
             {
@@ -65,13 +77,18 @@ internal static partial class OperationCases
                 return [new(Expectation.Results, sums, sums.Scaled(1e-13))];
             },
             results: segments.Length);
+    }
 
+    private static IEnumerable<OperationCase> Updates()
+    {
+        float[] values = TestValues.Normal(SegmentedCount, 61);
+        Segment[] segments = Segments;
         float[] factors = [2, 1, 3, 0.3f, 0.99f, 0];
-        yield return new OperationCase("Scale with gaps", [new("values", new(count), values)],
-            (backend, x, _) => backend.Scale(x[0], segments, factors),
+        yield return new OperationCase("Scale with gaps", [new("values", new(SegmentedCount), values)],
+            (backend, x, _) => ((IWeightPasses)backend).Scale(x[0], segments, factors),
             () =>
             {
-                double[] scaled = values.Doubles(), tolerances = new double[count];
+                double[] scaled = values.Doubles(), tolerances = new double[SegmentedCount];
                 for (int s = 0; s < segments.Length; s++)
                 {
                     for (long i = segments[s].Offset; i < segments[s].Offset + segments[s].Count; i++)
@@ -100,7 +117,7 @@ internal static partial class OperationCases
         float[] m = TestValues.Normal(count, 64, started ? 0.1 : 0), v = [.. TestValues.Normal(count, 65, started ? 0.1 : 0).Select(x => x * x)];
         return new OperationCase($"AdamUpdate {name}",
             [new("weights", new(count), w), new("gradients", new(count), g), new("firstMoment", new(count), m), new("secondMoment", new(count), v)],
-            (backend, x, results) => backend.AdamUpdate(x[0], x[1], x[2], x[3], updates, step, results),
+            (backend, x, results) => ((IWeightPasses)backend).AdamUpdate(x[0], x[1], x[2], x[3], updates, step, results),
             () =>
             {
                 double[] newW = w.Doubles(), newM = m.Doubles(), newV = v.Doubles();

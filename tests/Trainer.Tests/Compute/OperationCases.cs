@@ -12,13 +12,16 @@ internal static partial class OperationCases
 {
     private const double U = TestValues.UnitRoundoff;
 
-    /// <summary>All of them.</summary>
+    /// <summary>All operations of <see cref="Trainer.Compute.IBackend"/>.</summary>
     public static IReadOnlyList<OperationCase> All { get; } =
-        [.. Embedding(), .. LayerNorm(), .. Linear(), .. Attention(), .. Classifier(), .. Optimizer()];
+        [.. Embedding(), .. LayerNorm(), .. Linear(), .. Attention(), .. Classifier(), .. SumsOfSquares()];
+
+    /// <summary>All operations of <see cref="Trainer.Optimization.IWeightPasses"/>.</summary>
+    public static IReadOnlyList<OperationCase> WeightPasses { get; } = [.. Updates()];
 
     /// <summary>One small case of each operation.</summary>
-    public static IReadOnlyList<OperationCase> OneOfEach { get; } =
-        [.. All.GroupBy(operation => operation.ToString().Split(' ')[0]).Select(group => group.ElementAt(Math.Min(1, group.Count() - 1)))];
+    public static IEnumerable<OperationCase> OneOfEach(IEnumerable<OperationCase> cases) =>
+        cases.GroupBy(operation => operation.ToString().Split(' ')[0]).Select(group => group.ElementAt(Math.Min(1, group.Count() - 1)));
 
     private static IEnumerable<OperationCase> Embedding()
     {

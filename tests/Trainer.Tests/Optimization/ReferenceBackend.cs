@@ -1,17 +1,27 @@
 using System.Runtime.InteropServices;
 using Trainer.Compute;
+using Trainer.Model;
 using Trainer.Optimization;
 
 namespace Trainer.Tests.Optimization;
 
 /// <summary>The operations that an optimizer and a checkpoint need, one element at a time, exactly as <see cref="IBackend"/> states them.</summary>
-internal sealed unsafe class ReferenceBackend : IBackend
+internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
 {
     private readonly HashSet<nint> _allocations = [];
 
     public string Description => "scalar reference";
 
-    public long AvailableBytes => long.MaxValue;
+    public Precision Precision { get; init; } = Precision.Float32;
+
+    public bool RunsAhead => false;
+
+    public IReadOnlyDictionary<string, string> Choices { get; } = new Dictionary<string, string>();
+
+    public long AvailableBytes { get; init; } = long.MaxValue;
+
+    /// <summary>What operations of some sizes are said to need; nothing needs any.</summary>
+    public Func<PassShape, long> Workspace { get; init; } = _ => 0;
 
     public double MeasurePeakFlops() => throw new NotSupportedException();
 
@@ -33,6 +43,24 @@ internal sealed unsafe class ReferenceBackend : IBackend
         NativeMemory.AlignedFree((void*)allocation.Address);
     }
 
+    public void CheckSupports(ModelConfig config)
+    {
+    }
+
+    public long WorkspaceBytes(in PassShape shape) => Workspace(shape);
+
+    public void Prepare(in PassShape shape, IReadOnlyDictionary<string, string>? choices)
+    {
+    }
+
+    public void UseWorkspace(Tensor workspace)
+    {
+    }
+
+    public void Synchronize()
+    {
+    }
+
     public void Upload<T>(ReadOnlySpan<T> source, Tensor destination)
         where T : unmanaged
     {
@@ -48,14 +76,6 @@ internal sealed unsafe class ReferenceBackend : IBackend
     }
 
     public void Zero(Tensor tensor) => Floats(tensor).Clear();
-
-    public double Mean(Tensor values)
-    {
-        double sum = 0;
-        foreach (float value in Floats(values))
-            sum += value;
-        return sum / values.Count;
-    }
 
     public void SumOfSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums)
     {
@@ -101,12 +121,17 @@ internal sealed unsafe class ReferenceBackend : IBackend
         }
     }
 
+    public IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options) =>
+        new HostOptimizer(this, layout, tensors, options);
+
     public void Dispose()
     {
         foreach (nint allocation in _allocations)
             NativeMemory.AlignedFree((void*)allocation);
         _allocations.Clear();
     }
+
+    public void Convert(Tensor destination, Tensor source) => throw new NotSupportedException();
 
     public void EmbeddingForward(Tensor output, Tensor tokens, Tensor tokenTable, Tensor positionTable) => throw new NotSupportedException();
 
@@ -123,6 +148,8 @@ internal sealed unsafe class ReferenceBackend : IBackend
     public void LinearForward(Tensor output, Tensor input, Tensor weight, Tensor bias = default, Tensor preActivation = default) =>
         throw new NotSupportedException();
 
+    public void GeluForward(Tensor output, Tensor preActivation) => throw new NotSupportedException();
+
     public void LinearBackwardInput(Tensor dInput, Tensor dOutput, Tensor weight, Tensor preActivation = default) => throw new NotSupportedException();
 
     public void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, bool accumulate) => throw new NotSupportedException();
@@ -132,6 +159,8 @@ internal sealed unsafe class ReferenceBackend : IBackend
     public void AttentionBackward(Tensor dQkv, Tensor dOutput, Tensor output, Tensor logSumExp, Tensor qkv) => throw new NotSupportedException();
 
     public void SoftmaxCrossEntropy(Tensor logits, Tensor losses, Tensor targets, int vocabulary, float gradientScale) => throw new NotSupportedException();
+
+    public void AddMean(Tensor total, Tensor values, double scale, bool accumulate) => throw new NotSupportedException();
 
     private static Span<float> Floats(Tensor tensor) => new((void*)tensor.Address, checked((int)tensor.Count));
 }
