@@ -27,6 +27,8 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
 
     public int LiveAllocations => _allocations.Count;
 
+    public IOperationObserver? Observer { get; set; }
+
     public Tensor Allocate(ElementType type, Shape shape)
     {
         nuint bytes = checked((nuint)(shape.Count * Tensor.SizeOf(type)));
