@@ -14,7 +14,8 @@ namespace Trainer.Cuda.Profiling;
 /// </remarks>
 /// <param name="backend">The device; nobody else observes its launches meanwhile.</param>
 /// <param name="clock">The clock of the profile.</param>
-public sealed class CudaTimeline(CudaBackend backend, ProfileClock clock) : IDeviceTimeline, ILaunchObserver, IDisposable
+/// <param name="host">Knows the operation that a launch is for, whose sizes it gets.</param>
+public sealed class CudaTimeline(CudaBackend backend, ProfileClock clock, HostTimeline host) : IDeviceTimeline, ILaunchObserver, IDisposable
 {
     private readonly CudaContext _context = backend.Context;
     private readonly List<nint> _events = [];
@@ -62,7 +63,7 @@ public sealed class CudaTimeline(CudaBackend backend, ProfileClock clock) : IDev
     void ILaunchObserver.After(in KernelLaunch launch)
     {
         Record((2 * _costs.Count) + 1);
-        _costs.Add(new OperationCost(launch.Kernel, launch.Bytes, launch.Flops));
+        _costs.Add(new OperationCost(launch.Kernel, host.Current.Sizes, launch.Bytes, launch.Flops));
     }
 
     /// <inheritdoc/>

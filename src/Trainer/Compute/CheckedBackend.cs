@@ -203,7 +203,7 @@ public abstract class CheckedBackend : IBackend
     {
         OperandCheck.Any(output, Working);
         OperandCheck.Matrix(preActivation, Working, output.Shape.Rows, output.Shape.Columns);
-        Observer?.Before(OperationCost.GeluForward(E, output.Count));
+        Observer?.Before(OperationCost.GeluForward(E, output));
         GeluForward(output, preActivation, output.Count);
         Observer?.After();
     }
@@ -275,7 +275,7 @@ public abstract class CheckedBackend : IBackend
     {
         OperandCheck.Exactly(total, ElementType.Float64, new Shape(1));
         OperandCheck.Any(values, Float);
-        Observer?.Before(OperationCost.AddMean(values.Count));
+        Observer?.Before(OperationCost.AddMean(values));
         AddMean(total, values, checked((int)values.Count), scale, accumulate);
         Observer?.After();
     }

@@ -15,6 +15,9 @@ public sealed class HostTimeline(IBackend backend, ProfileClock clock, IOperatio
     private OperationCost _cost;
     private double _start;
 
+    /// <summary>The operation whose call has not yet returned; the default value if none.</summary>
+    public OperationCost Current => _cost;
+
     /// <inheritdoc/>
     public void Begin()
     {
@@ -43,6 +46,7 @@ public sealed class HostTimeline(IBackend backend, ProfileClock clock, IOperatio
     public void After()
     {
         _operations.Add(new TimedOperation(_cost, _start, clock.Now - _start));
+        _cost = default;
         next?.After();
     }
 }
