@@ -40,10 +40,21 @@ __device__ __forceinline__ uint4 load_shared16(shared_addr p) {
     asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(p) : "memory");
     return v;
 }
+__device__ __forceinline__ uint2 load_shared8(shared_addr p) {
+    uint2 v;
+    asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(p) : "memory");
+    return v;
+}
 __device__ __forceinline__ uint32_t load_shared4(shared_addr p) {
     uint32_t v;
     asm volatile("ld.shared.b32 %0, [%1];" : "=r"(v) : "r"(p) : "memory");
     return v;
+}
+__device__ __forceinline__ void store_shared16(shared_addr p, uint4 v) {
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+}
+__device__ __forceinline__ void store_shared8(shared_addr p, uint2 v) {
+    asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(p), "r"(v.x), "r"(v.y) : "memory");
 }
 __device__ __forceinline__ void store_shared4(shared_addr p, uint32_t v) { asm volatile("st.shared.b32 [%0], %1;" ::"r"(p), "r"(v) : "memory"); }
 
@@ -119,7 +130,10 @@ inline void store8(void* p, uint2 v) { *(simt::Pair*)p = v.x | (uint64_t)v.y << 
 inline uint4 load16_streaming(const void* p) { return load16(p); }
 inline void store16_streaming(void* p, uint4 v) { store16(p, v); }
 inline uint4 load_shared16(shared_addr p) { return load16(simt::shared_pointer(p, 16)); }
+inline uint2 load_shared8(shared_addr p) { return load8(simt::shared_pointer(p, 8)); }
 inline uint32_t load_shared4(shared_addr p) { return *(uint32_t*)simt::shared_pointer(p, 4); }
+inline void store_shared16(shared_addr p, uint4 v) { store16(simt::shared_pointer(p, 16), v); }
+inline void store_shared8(shared_addr p, uint2 v) { store8(simt::shared_pointer(p, 8), v); }
 inline void store_shared4(shared_addr p, uint32_t v) { *(uint32_t*)simt::shared_pointer(p, 4) = v; }
 inline void cp_async16(shared_addr to, const void* from, bool inside = true) { simt::cp_async(to, from, 16, inside ? 16 : 0); }
 inline void cp_async8(shared_addr to, const void* from) { simt::cp_async(to, from, 8, 8); }

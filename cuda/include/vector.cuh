@@ -60,6 +60,29 @@ template <int N> __device__ __forceinline__ void store_floats(float* p, const fl
         store16(p + i, make_uint4(__float_as_uint(f[i]), __float_as_uint(f[i + 1]), __float_as_uint(f[i + 2]), __float_as_uint(f[i + 3])));
 }
 
+// Two floats of shared memory at once, or a multiple of four.
+template <int N> __device__ __forceinline__ void load_shared_floats(float (&f)[N], shared_addr p) {
+    if constexpr (N == 2) {
+        const uint2 v = load_shared8(p);
+        f[0] = __uint_as_float(v.x); f[1] = __uint_as_float(v.y);
+    } else {
+#pragma unroll
+        for (int i = 0; i < N; i += 4) {
+            const uint4 v = load_shared16(p + i * 4);
+            f[i] = __uint_as_float(v.x); f[i + 1] = __uint_as_float(v.y); f[i + 2] = __uint_as_float(v.z); f[i + 3] = __uint_as_float(v.w);
+        }
+    }
+}
+template <int N> __device__ __forceinline__ void store_shared_floats(shared_addr p, const float (&f)[N]) {
+    if constexpr (N == 2) {
+        store_shared8(p, make_uint2(__float_as_uint(f[0]), __float_as_uint(f[1])));
+    } else {
+#pragma unroll
+        for (int i = 0; i < N; i += 4)
+            store_shared16(p + i * 4, make_uint4(__float_as_uint(f[i]), __float_as_uint(f[i + 1]), __float_as_uint(f[i + 2]), __float_as_uint(f[i + 3])));
+    }
+}
+
 template <int N> __device__ __forceinline__ void add(float (&to)[N], const float (&v)[N]) {
 #pragma unroll
     for (int i = 0; i < N; i++) to[i] += v[i];

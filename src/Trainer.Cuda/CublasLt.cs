@@ -218,7 +218,8 @@ internal static unsafe partial class CublasLt
         nint handle, nint matmul, nint a, nint b, nint c, nint d, nint preference, int requested, MatmulHeuristic* results, out int found);
 
     [LibraryImport(CudaLibraries.CublasLt)]
-    private static partial int cublasLtMatmulAlgoCheck(nint handle, nint matmul, nint a, nint b, nint c, nint d, MatmulAlgorithm* algorithm, out MatmulHeuristic result);
+    private static partial int cublasLtMatmulAlgoCheck(
+        nint handle, nint matmul, nint a, nint b, nint c, nint d, MatmulAlgorithm* algorithm, out MatmulHeuristic result);
 
     [LibraryImport(CudaLibraries.CublasLt)]
     private static partial int cublasLtMatmulAlgoConfigGetAttribute(MatmulAlgorithm* algorithm, int attribute, void* value, nuint bytes, out nuint written);

@@ -73,7 +73,9 @@ internal enum AlgorithmSetting
     Stages = 6,
 }
 
-/// <summary>An algorithm of cuBLASLt, <c>cublasLtMatmulAlgo_t</c>: 64 bytes that mean something to the same version of the library on the same device only.</summary>
+/// <summary>
+/// An algorithm of cuBLASLt, <c>cublasLtMatmulAlgo_t</c>: 64 bytes that mean something to the same version of the library on the same device only.
+/// </summary>
 [InlineArray(8)]
 internal struct MatmulAlgorithm
 {

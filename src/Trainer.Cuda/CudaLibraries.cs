@@ -87,12 +87,11 @@ public static class CudaLibraries
     {
         lock (Gate)
         {
-            if (!Libraries.TryGetValue(library, out var found))
-            {
-                found = LibrarySearch.Load(LibrarySearch.OfThisMachine(_folder).Candidates(library), Attempts);
-                Libraries.Add(library, found);
-            }
-
+            if (Libraries.TryGetValue(library, out var found))
+                return found;
+            Version? driver = library != CudaLibrary.Driver && Find(CudaLibrary.Driver) is { } loaded ? LibrarySearch.DriverVersion(loaded.Handle) : null;
+            found = LibrarySearch.Load(LibrarySearch.OfThisMachine(_folder).Candidates(library, driver), Attempts);
+            Libraries.Add(library, found);
             return found;
         }
     }

@@ -21,23 +21,27 @@ internal enum CudaLibrary
 /// <param name="windows">Whether the names are those of Windows.</param>
 internal sealed class LibrarySearch(string? folder, string? toolkit, bool windows)
 {
-    // The newest first: an old cuBLAS does not know a new device.
-    private static readonly int[] CublasVersions = [13, 12];
+    // cuBLAS of CUDA 13 needs a driver of CUDA 13; one of CUDA 12 runs on either. Of those that run the newest is best: an old one does not know
+    // a new device.
+    private static readonly int[] CublasVersions = [13, 12], CublasVersionsForOldDriver = [12, 13];
 
     /// <summary>The search of this machine.</summary>
     /// <param name="folder">The only folder in which to look; null for what <c>TRAINER_CUDA_LIBRARIES</c> names, or everywhere.</param>
-    public static LibrarySearch OfThisMachine(string? folder) => new(OnlyFolder(folder), Variable("CUDA_PATH") ?? Variable("CUDA_HOME"), OperatingSystem.IsWindows());
+    public static LibrarySearch OfThisMachine(string? folder) =>
+        new(OnlyFolder(folder), Variable("CUDA_PATH") ?? Variable("CUDA_HOME"), OperatingSystem.IsWindows());
 
     /// <summary>The only folder in which to look: the given one, else what <c>TRAINER_CUDA_LIBRARIES</c> names; null without either.</summary>
-    public static string? OnlyFolder(string? folder) => folder ?? Variable("TRAINER_CUDA_LIBRARIES");
+    public static string? OnlyFolder(string? folder) => (folder ?? Variable("TRAINER_CUDA_LIBRARIES")) is { } named ? Path.GetFullPath(named) : null;
 
     /// <summary>The files and names to try for a library, in order. A name without a folder is for the system's own search.</summary>
-    public IReadOnlyList<string> Candidates(CudaLibrary library)
+    /// <param name="library">The library.</param>
+    /// <param name="driver">The CUDA version that the driver supports; null if it is not known.</param>
+    public IReadOnlyList<string> Candidates(CudaLibrary library, Version? driver = null)
     {
-        string[] names = Names(library);
-        if (folder is not null)
-            return [.. names.Select(name => Path.Combine(folder, name))];
-        return [.. names, .. Folders(library).SelectMany(place => names.Select(name => Join(place, name)))];
+        string[] names = Names(library, driver?.Major < 13 ? CublasVersionsForOldDriver : CublasVersions);
+        return folder is not null
+            ? [.. names.Select(name => Join(folder, name))]
+            : [.. names, .. Folders(library).SelectMany(place => names.Select(name => Join(place, name)))];
     }
 
     /// <summary>Loads the first of some files and names that can be loaded.</summary>
@@ -69,25 +73,34 @@ internal sealed class LibrarySearch(string? folder, string? toolkit, bool window
         return null;
     }
 
-    /// <summary>Why a library was not loaded, from the runtime's message, whose last line is the system's.</summary>
+    // The runtime's message ends in a line of the system's: NAME: REASON. Of a name that the system does not know, it says no more than that.
     private static string Reason(string name, string message)
     {
         string line = message.TrimEnd().Split('\n')[^1].Trim();
-        return Path.IsPathRooted(name) || line.StartsWith($"{name}: cannot open", StringComparison.Ordinal) is false && line.Contains(": ", StringComparison.Ordinal)
-            ? $"not loaded: {line}"
-            : "not found";
+        bool isName = !Path.IsPathRooted(name);
+        bool isUnknown = OperatingSystem.IsWindows() || line.StartsWith($"{name}: cannot open shared object file", StringComparison.Ordinal);
+        return isName && isUnknown ? "not found" : $"not loaded: {line}";
+    }
+
+    /// <summary>The CUDA version that a driver supports; null if it does not tell. It tells before it is initialised.</summary>
+    public static unsafe Version? DriverVersion(nint driver)
+    {
+        int version = 0;
+        return NativeLibrary.TryGetExport(driver, "cuDriverGetVersion", out nint entry) && ((delegate* unmanaged<int*, int>)entry)(&version) == 0
+            ? new Version(version / 1000, version % 1000 / 10)
+            : null;
     }
 
     private static string? Variable(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
 
-    private string[] Names(CudaLibrary library) => (library, windows) switch
+    private string[] Names(CudaLibrary library, int[] versions) => (library, windows) switch
     {
         (CudaLibrary.Driver, false) => ["libcuda.so.1"],
         (CudaLibrary.Driver, true) => ["nvcuda.dll"],
-        (CudaLibrary.Cublas, false) => [.. CublasVersions.Select(version => $"libcublas.so.{version}")],
-        (CudaLibrary.Cublas, true) => [.. CublasVersions.Select(version => $"cublas64_{version}.dll")],
-        (_, false) => [.. CublasVersions.Select(version => $"libcublasLt.so.{version}")],
-        (_, true) => [.. CublasVersions.Select(version => $"cublasLt64_{version}.dll")],
+        (CudaLibrary.Cublas, false) => [.. versions.Select(version => $"libcublas.so.{version}")],
+        (CudaLibrary.Cublas, true) => [.. versions.Select(version => $"cublas64_{version}.dll")],
+        (_, false) => [.. versions.Select(version => $"libcublasLt.so.{version}")],
+        (_, true) => [.. versions.Select(version => $"cublasLt64_{version}.dll")],
     };
 
     private IEnumerable<string> Folders(CudaLibrary library)
@@ -98,11 +111,10 @@ internal sealed class LibrarySearch(string? folder, string? toolkit, bool window
             return library == CudaLibrary.Driver || toolkit is null ? [] : [Join(toolkit, @"bin\x64"), Join(toolkit, "bin")];
         }
 
-        string[] distributions = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"];
         if (library == CudaLibrary.Driver)
-            return ["/usr/lib/wsl/lib", .. distributions];
+            return ["/usr/lib/wsl/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"];
         IEnumerable<string> ofToolkit = toolkit is null ? [] : [Join(toolkit, "lib64"), Join(toolkit, "lib")];
-        return [.. ofToolkit, "/usr/local/cuda/lib64", "/usr/local/cuda-13/lib64", "/usr/local/cuda-12/lib64", .. distributions];
+        return [.. ofToolkit, "/usr/local/cuda/lib64", "/usr/local/cuda-13/lib64", "/usr/local/cuda-12/lib64"];
     }
 
     private string Join(string first, string second) => first.TrimEnd('/', '\\') + (windows ? '\\' : '/') + second;

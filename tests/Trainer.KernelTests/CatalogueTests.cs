@@ -39,7 +39,7 @@ internal sealed class CatalogueTests
         "attention_forward_wgmma_hs128", "attention_backward_kv_wgmma_hs128", "attention_backward_q_wgmma_hs128",
         .. Single("embedding_forward", "embedding_backward_positions", "embedding_backward_tokens", "layernorm_forward", "residual_layernorm_forward",
             "layernorm_backward", "softmax_cross_entropy", "attention_backward_stats_generic"),
-        "attention_backward_stats_generic",
+        "attention_backward_stats_generic", .. Generic("attention_forward"), .. Generic("attention_backward_kv"), .. Generic("attention_backward_q"),
     ];
 
     [Test]
@@ -148,6 +148,12 @@ internal sealed class CatalogueTests
     private static int Width(int width, int depth) => GemmWgmmaKernels.Width(Rows, width, depth, Multiprocessors);
 
     private static IEnumerable<string> Widths(string kernel) => GemmWgmmaKernels.Widths.ToArray().Select(width => $"{kernel}_{width}");
+
+    private static IEnumerable<string> Generic(string kernel)
+    {
+        string[] sizes = [.. new[] { 32, 64, 128 }.Select(size => $"{kernel}_generic_hs{size}")];
+        return [.. sizes, .. Single(sizes)];
+    }
 
     // The versions for fp32.
     private static IEnumerable<string> Single(params string[] kernels) => kernels.Select(kernel => KernelType.Float.NameOf(kernel));

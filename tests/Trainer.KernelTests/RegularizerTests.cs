@@ -312,25 +312,24 @@ internal sealed class RegularizerTests
 
         public (double[] InitialSums, List<(OptimizerStep Step, float[] Weights)> Steps) OnCpu()
         {
+            // The backend frees what is allocated.
             using var cpu = new CpuBackend(1);
-            var shape = new Shape(Weights.Length);
-            var (weights, gradients) = (cpu.Allocate(ElementType.Float32, shape), cpu.Allocate(ElementType.Float32, shape));
-            using var optimizer = new AdamOptimizer(cpu, Layout, weights, gradients, Options);
-            cpu.Upload<float>(Weights, weights);
+            Tensor Floats() => cpu.Allocate(ElementType.Float32, new Shape(Weights.Length));
+            var tensors = new TrainingTensors(Weights: Floats(), Master: default, Gradients: Floats(), FirstMoment: Floats(), SecondMoment: Floats());
+            using var optimizer = new AdamOptimizer(cpu, Layout, tensors, Options);
+            cpu.Upload<float>(Weights, tensors.Weights);
             optimizer.Start();
-            double[] initialSums = optimizer.WeightSumsOfSquares.ToArray();
+            double[] initialSums = optimizer.WeightSumsOfSquares().ToArray();
             var steps = new List<(OptimizerStep Step, float[] Weights)>();
             foreach (float[] gradient in Gradients)
             {
-                cpu.Upload<float>(gradient, gradients);
+                cpu.Upload<float>(gradient, tensors.Gradients);
                 var step = optimizer.Step();
                 var after = new float[Weights.Length];
-                cpu.Download<float>(weights, after);
+                cpu.Download<float>(tensors.Weights, after);
                 steps.Add((step, after));
             }
 
-            cpu.Free(weights);
-            cpu.Free(gradients);
             return (initialSums, steps);
         }
     }

@@ -121,6 +121,7 @@ struct cublasLtMatmulHeuristicResult_t {
 };
 
 #endif
+static_assert(sizeof(cublasLtMatmulAlgo_t) == 64 && sizeof(cublasLtMatmulHeuristicResult_t) == 96);
 
 // ---- cuBLASLt ----
 SIMCUDA_API cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle);

@@ -146,6 +146,7 @@ enum CUtensorMapL2promotion { CU_TENSOR_MAP_L2_PROMOTION_NONE = 0, CU_TENSOR_MAP
 enum CUtensorMapFloatOOBfill { CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE = 0 };
 
 #endif
+static_assert(sizeof(CUtensorMap) == 128 && alignof(CUtensorMap) == 64);
 
 // ---- device and context ----
 SIMCUDA_API CUresult cuInit(unsigned flags);

@@ -9,34 +9,44 @@ namespace {
 // Fails unless the device's side of a copy is live. When the work runs, and not when it is submitted, the fault is the device's.
 void check_device_side(Driver& d, uint64_t address, size_t bytes, const char* what, CUresult code) { d.memory.check(address, bytes, code, what); }
 
-void copy_to_device(Driver& d, uint64_t to, const void* from, size_t bytes, CUstream_st& stream) {
-    if (bytes == 0) return;
+// Returns whether the source is pinned.
+bool copy_to_device(Driver& d, uint64_t to, const void* from, size_t bytes, CUstream_st& stream) {
+    if (bytes == 0) return true;
     check_device_side(d, to, bytes, "the destination", CUDA_ERROR_INVALID_VALUE);
     require(from, "the source");
-    bool pinned = d.memory.is_pinned(from, bytes);
+    bool pinned = d.memory.check_host(from, bytes, "the source");
     auto copy = [&d, to, bytes](const void* source) {
         check_device_side(d, to, bytes, "the destination of a copy", CUDA_ERROR_ILLEGAL_ADDRESS);
         memcpy((void*)to, source, bytes);
     };
-    if (pinned || stream.capture || d.runs_now(stream)) {
-        d.submit(stream, [copy, from] { copy(from); });
-        return;
+    if (d.runs_now(stream)) {
+        auto now = [&] { copy(from); };
+        d.run(now);
+    } else if (pinned || stream.capture) {
+        d.enqueue(stream, [&d, copy, from, bytes] {
+            d.memory.check_host(from, bytes, "the source of a copy");
+            copy(from);
+        });
+    } else {
+        // What is not pinned, the driver has read when the call returns.
+        auto staged = std::make_shared<std::vector<char>>((const char*)from, (const char*)from + bytes);
+        d.enqueue(stream, [copy, staged] { copy(staged->data()); });
     }
-    // What is not pinned, the driver has read when the call returns.
-    auto staged = std::make_shared<std::vector<char>>((const char*)from, (const char*)from + bytes);
-    d.submit(stream, [copy, staged] { copy(staged->data()); });
+    return pinned;
 }
 
-// Returns whether the call has to wait: memory that is not pinned is written before it returns.
+// Returns whether the destination is pinned. What is not, and that of a captured copy, is the caller's.
 bool copy_to_host(Driver& d, void* to, uint64_t from, size_t bytes, CUstream_st& stream) {
-    if (bytes == 0) return false;
+    if (bytes == 0) return true;
     check_device_side(d, from, bytes, "the source", CUDA_ERROR_INVALID_VALUE);
     require(to, "the destination");
+    bool pinned = d.memory.check_host(to, bytes, "the destination");
     d.submit(stream, [&d, to, from, bytes] {
         check_device_side(d, from, bytes, "the source of a copy", CUDA_ERROR_ILLEGAL_ADDRESS);
+        d.memory.check_host(to, bytes, "the destination of a copy");
         memcpy(to, (const void*)from, bytes);
     });
-    return !stream.capture && !d.memory.is_pinned(to, bytes);
+    return pinned;
 }
 
 template <class T> void fill(Driver& d, uint64_t to, T value, size_t count, CUstream_st& stream) {
@@ -94,17 +104,17 @@ CUresult cuMemFreeHost(void* pointer) {
 
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t bytes, CUstream stream) {
     SIMCUDA_CALL(Needs::context, {
-        copy_to_device(d, to, from, bytes, d.stream(stream));
-        if (!d.memory.is_pinned(from, bytes)) d.unpinned_copies++;
+        if (!copy_to_device(d, to, from, bytes, d.stream(stream))) d.unpinned_copies++;
     });
 }
 
 CUresult cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, size_t bytes, CUstream stream) {
     SIMCUDA_CALL(Needs::context, {
         CUstream_st& s = d.stream(stream);
-        bool must_wait = copy_to_host(d, to, from, bytes, s);
-        if (!d.memory.is_pinned(to, bytes)) d.unpinned_copies++;
-        if (must_wait) d.complete(s, s.submitted);
+        if (copy_to_host(d, to, from, bytes, s)) return;
+        d.unpinned_copies++;
+        // Memory that is not pinned is written when the call returns.
+        if (!s.capture) d.complete(s, s.submitted);
     });
 }
 

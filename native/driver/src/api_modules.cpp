@@ -27,6 +27,9 @@ int attribute_of(const CUfunc_st& function, CUfunction_attribute attribute) {
         case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: return bounds[0] ? (int)(bounds[0] * bounds[1] * bounds[2]) : 1024;
         case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES: return (int)function.declared.static_shared_bytes;
         case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: return function.max_dynamic_shared;
+        case CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES:
+        case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:
+        case CU_FUNC_ATTRIBUTE_NUM_REGS: return 0;       // not known: only the device's compiler allots them
         default: fail(CUDA_ERROR_INVALID_VALUE, "function attribute %d is not simulated", (int)attribute);
     }
 }

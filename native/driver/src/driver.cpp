@@ -69,8 +69,7 @@ std::vector<std::string> Driver::live_objects() {
     add(graphs);
     add(executables);
     for (size_t i = 0; i < captures.size(); i++) list.push_back("a capture that was not ended");
-    for (auto& [kind, count] : library_objects)
-        if (count > 0) list.push_back(format("%lld %s", (long long)count, kind.c_str()));
+    for (const LibraryObjects* objects : libraries) objects->list(list);
     for (int i = 0; i < context_references; i++) list.push_back("a reference to the primary context");
     return list;
 }
@@ -87,7 +86,7 @@ void Driver::destroy_everything() {
     functions.destroy_all();
     modules.destroy_all();
     memory.release_all();
-    for (auto& [kind, count] : library_objects) count = 0;
+    for (LibraryObjects* objects : libraries) objects->context_ended();
 }
 
 void Driver::restart() {
@@ -98,6 +97,7 @@ void Driver::restart() {
     context_references = 0;
     executed_kernels = unpinned_copies = leaked_objects = 0;
     for (Entry* entry : entries) entry->calls = 0;
+    for (LibraryObjects* objects : libraries) objects->restart();
     streams.restart_numbers();
     events.restart_numbers();
     modules.restart_numbers();

@@ -41,6 +41,17 @@ struct SIMCUDA_SHARED Entry {
     int64_t calls = 0;
 };
 
+// The objects of one kind of a library over the driver.
+class LibraryObjects {
+public:
+    virtual void list(std::vector<std::string>& into) const = 0;
+    virtual void context_ended() = 0;
+    virtual void restart() = 0;
+
+protected:
+    ~LibraryObjects() = default;
+};
+
 class SIMCUDA_SHARED Driver {
 public:
     std::recursive_mutex lock;
@@ -62,7 +73,7 @@ public:
     Handles<CUgraph_st> graphs{"graph"};
     Handles<CUgraphExec_st> executables{"executable graph"};
     std::vector<std::shared_ptr<Capture>> captures;
-    std::map<std::string, int64_t> library_objects;      // of cuBLAS, by kind: how many are live
+    std::vector<LibraryObjects*> libraries;              // of cuBLAS
 
     int64_t executed_kernels = 0, unpinned_copies = 0, leaked_objects = 0;
     std::unordered_map<std::string, Failure> failures;

@@ -37,8 +37,8 @@ bool begin_call(Driver& driver, Entry& entry, Needs needs) {
     if (!driver.failures.empty()) {
         bool asynchronous = false;
         if (int code = injected_failure(driver, entry, asynchronous)) {
-            if (!asynchronous) throw Error{(CUresult)code, "a failure that was asked for"};
-            driver.set_sticky((CUresult)code, format("%s: an asynchronous failure that was asked for", entry.name));
+            if (!asynchronous) throw InjectedFailure{code};
+            driver.set_sticky((CUresult)code, format("%s: %s", entry.name, InjectedFailure::text));
             return false;
         }
     }

@@ -11,6 +11,12 @@ enum class Needs {
     context_without_capture,                     // may not happen while a stream captures: it could wait for other work
 };
 
+// A test has asked for it.
+struct InjectedFailure {
+    static constexpr const char* text = "a failure that was asked for";
+    int code;
+};
+
 // Fails when the call may not go on. Returns false when a test has asked for an asynchronous failure of its work, which has happened now.
 SIMCUDA_SHARED bool begin_call(Driver& driver, Entry& entry, Needs needs);
 void set_current_context(CUcontext context);
@@ -29,6 +35,9 @@ template <class F> CUresult call(Entry& entry, Needs needs, F&& body) {
         } else {
             return body(d);
         }
+    } catch (const InjectedFailure& failure) {
+        d.message = std::string(entry.name) + ": " + InjectedFailure::text;
+        return (CUresult)failure.code;
     } catch (const Error& error) {
         call_failed(d, entry, error);
         return error.code;

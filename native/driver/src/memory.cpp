@@ -1,7 +1,7 @@
 #include "memory.h"
 #include "simt_api.h"
-#include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
 
 namespace simcuda {
 
@@ -83,14 +83,18 @@ std::string Memory::describe(uint64_t address) const {
     if (in(live, 0)) return text(*live, "allocation");
     if (in(freed, 0)) return text(*freed, "freed allocation");
     if (in(live, slack)) return text(*live, "allocation");
-    if (is_pinned((const void*)address, 1)) return format("%#llx is pinned host memory", (Bytes)address);
+    if (const Allocation* host = at_or_below(host_, address); in(host, 0)) return format("%#llx is pinned host memory", (Bytes)address);
     return format("%#llx is no device memory", (Bytes)address);
 }
 
+// Between the pinned allocations lie pages that cannot be accessed, and those of a freed one stay so: the host's own mistakes end the process.
 void* Memory::allocate_host(size_t bytes) {
     if (bytes == 0) fail(CUDA_ERROR_INVALID_VALUE, "an allocation of 0 bytes");
-    void* memory = bytes > PTRDIFF_MAX ? nullptr : aligned_alloc(page_bytes, (bytes + page_bytes - 1) / page_bytes * page_bytes);
-    if (!memory) fail(CUDA_ERROR_OUT_OF_MEMORY, "there are no %zu bytes of host memory", bytes);
+    constexpr size_t limit = 1ull << 40;
+    size_t mapped = bytes > limit ? limit : (bytes + page_bytes - 1) / page_bytes * page_bytes;
+    void* memory = bytes > limit ? MAP_FAILED : mmap(nullptr, mapped + page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED || mprotect(memory, mapped, PROT_READ | PROT_WRITE) != 0)
+        fail(CUDA_ERROR_OUT_OF_MEMORY, "there are no %zu bytes of host memory", bytes);
     memset(memory, poison_byte, bytes);
     host_[(uint64_t)memory] = {(uint64_t)memory, bytes, ++allocated_host_};
     return memory;
@@ -99,15 +103,26 @@ void* Memory::allocate_host(size_t bytes) {
 void Memory::release_host(void* pointer) {
     auto found = host_.find((uint64_t)pointer);
     if (found == host_.end()) fail(CUDA_ERROR_INVALID_VALUE, "%p is not what cuMemHostAlloc returned, or was freed", pointer);
-    memset(pointer, poison_byte, found->second.bytes);
+    freed_host_[found->first] = found->second;
+    madvise(pointer, found->second.bytes, MADV_DONTNEED);
+    mprotect(pointer, found->second.bytes, PROT_NONE);
     host_.erase(found);
-    free(pointer);
 }
 
-bool Memory::is_pinned(const void* pointer, size_t bytes) const {
-    const Allocation* found = at_or_below(host_, (uint64_t)pointer);
-    uint64_t offset = found ? (uint64_t)pointer - found->address : 0;
-    return found && offset < found->bytes && bytes <= found->bytes - offset;
+bool Memory::check_host(const void* pointer, size_t bytes, const char* what) const {
+    uint64_t address = (uint64_t)pointer;
+    const Allocation* live = at_or_below(host_, address);
+    if (live && address - live->address < live->bytes) {
+        uint64_t left = live->bytes - (address - live->address);
+        if (bytes > left)
+            fail(CUDA_ERROR_INVALID_VALUE, "%s has %zu bytes, and %llu are left of allocation %llu of pinned host memory", what, bytes, (Bytes)left,
+                 (Bytes)live->number);
+        return true;
+    }
+    const Allocation* freed = at_or_below(freed_host_, address);
+    if (freed && address - freed->address < freed->bytes)
+        fail(CUDA_ERROR_INVALID_VALUE, "%s lies in the freed allocation %llu of pinned host memory", what, (Bytes)freed->number);
+    return false;
 }
 
 }  // namespace simcuda

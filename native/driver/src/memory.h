@@ -30,15 +30,16 @@ public:
 
     void* allocate_host(size_t bytes);
     void release_host(void* pointer);
-    bool is_pinned(const void* pointer, size_t bytes) const;
+    // Whether host memory is pinned. Fails when it only begins so, or was.
+    bool check_host(const void* pointer, size_t bytes, const char* what) const;
     std::vector<Allocation> live_host() const;
 
 private:
-    void search(uint64_t address, uint64_t bytes, CUresult code, const char* what) const;
+    __attribute__((visibility("default"))) void search(uint64_t address, uint64_t bytes, CUresult code, const char* what) const;
     std::string describe(uint64_t address) const;
     static const Allocation* at_or_below(const std::map<uint64_t, Allocation>& allocations, uint64_t address);
 
-    std::map<uint64_t, Allocation> live_, freed_, host_;
+    std::map<uint64_t, Allocation> live_, freed_, host_, freed_host_;
     mutable Allocation recent_{};       // of the last check; no bytes: none
     uint64_t used_ = 0, allocated_ = 0, allocated_host_ = 0;
 };

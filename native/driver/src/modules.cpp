@@ -58,6 +58,13 @@ void check_target(const ptx::Module& module, int capability) {
         fail(CUDA_ERROR_NO_BINARY_FOR_GPU, "PTX for %s does not run on compute capability %d.%d", module.target.c_str(), capability / 10, capability % 10);
 }
 
+// What a card would say. Of races and the like, which it does not see, it says nothing; here they are an unspecified failure.
+CUresult code_of(const char* wrong) {
+    if (strstr(wrong, "misaligned access")) return CUDA_ERROR_MISALIGNED_ADDRESS;
+    if (strstr(wrong, " bytes at ") || strstr(wrong, "was written")) return CUDA_ERROR_ILLEGAL_ADDRESS;
+    return CUDA_ERROR_LAUNCH_FAILED;
+}
+
 }  // namespace
 
 CUmod_st load_module(Driver& driver, const char* image) {
@@ -131,9 +138,7 @@ void run_kernel(Driver& driver, const CUfunc_st& function, const Geometry& geome
     for (int i = 0; i < function.parameter_count; i++) bytes[i] = function.parameters[i].bytes;
     const char* wrong = simt_launch(function.name, &config, arguments, bytes, function.parameter_count, nullptr);
     if (!wrong) return;
-    // A card tells the two apart; what it says of races and the like, which it does not see, is for a card's "unspecified failure".
-    bool address = strstr(wrong, "bytes at ") || strstr(wrong, "was written");
-    fail(address ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_ERROR_LAUNCH_FAILED, "%s", wrong);
+    fail(code_of(wrong), "%s", wrong);
 }
 
 RecordedLaunch::RecordedLaunch(CUfunction function, const Geometry& geometry, void* const* arguments) : function_(function), geometry_(geometry) {

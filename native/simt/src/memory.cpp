@@ -4,6 +4,7 @@
 #include "trace.h"
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <sys/mman.h>
 
@@ -17,16 +18,18 @@ constexpr unsigned char band_pattern = 0xa5;
 
 std::vector<Buffer*> buffers;
 std::vector<Buffer*> page_owner;             // null: guard pages and free ones
-std::map<size_t, std::vector<size_t>> free_runs;   // by length: first pages
+std::map<size_t, std::deque<size_t>> free_runs;     // by length: first pages, the one that was freed first in front
 size_t next_page = 1;
 
-size_t take_pages(size_t count) {            // 0: none left. A guard page follows each run
-    if (auto run = free_runs.find(count); run != free_runs.end() && !run->second.empty()) {
-        size_t first = run->second.back();
-        run->second.pop_back();
+// 0: none left. A guard page follows each run. Addresses are given out again as late as possible, so that a late use of freed memory is noticed.
+size_t take_pages(size_t count) {
+    if ((next_page + count + 1) * page_bytes > arena_bytes) {
+        auto run = free_runs.find(count);
+        if (run == free_runs.end() || run->second.empty()) return 0;
+        size_t first = run->second.front();
+        run->second.pop_front();
         return first;
     }
-    if ((next_page + count + 1) * page_bytes > arena_bytes) return 0;
     size_t first = next_page;
     next_page += count + 1;
     page_owner.resize(next_page);

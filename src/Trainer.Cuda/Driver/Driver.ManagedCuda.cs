@@ -163,7 +163,11 @@ internal static unsafe partial class Driver
         CUResult code;
         fixed (byte* info = logs)
         {
-            CUJITOption[] options = [CUJITOption.InfoLogBuffer, CUJITOption.InfoLogBufferSizeBytes, CUJITOption.ErrorLogBuffer, CUJITOption.ErrorLogBufferSizeBytes];
+            CUJITOption[] options =
+            [
+                CUJITOption.InfoLogBuffer, CUJITOption.InfoLogBufferSizeBytes,
+                CUJITOption.ErrorLogBuffer, CUJITOption.ErrorLogBufferSizeBytes,
+            ];
             nint[] values = [(nint)info, LogBytes, (nint)(info + LogBytes), LogBytes];
             code = ModuleManagement.cuModuleLoadDataEx(ref module, image.ToArray(), (uint)options.Length, options, values);
         }
@@ -201,7 +205,8 @@ internal static unsafe partial class Driver
             _arguments = new nint[System.Math.Max(32, arguments.Length)];
         arguments.CopyTo(_arguments);
         ThrowIfFailed(DriverAPINativeMethods.Launch.cuLaunchKernel(
-            Function(function), (uint)grid.X, (uint)grid.Y, (uint)grid.Z, (uint)block.X, (uint)block.Y, (uint)block.Z, (uint)sharedBytes, Stream(stream), _arguments, null));
+            Function(function), (uint)grid.X, (uint)grid.Y, (uint)grid.Z, (uint)block.X, (uint)block.Y, (uint)block.Z, (uint)sharedBytes,
+            Stream(stream), _arguments, null));
     }
 
     public static partial void BeginCapture(nint stream) => ThrowIfFailed(Streams.cuStreamBeginCapture(Stream(stream), CUstreamCaptureMode.Local));
@@ -247,14 +252,21 @@ internal static unsafe partial class Driver
 
     public static partial void SetBlasStream(nint blas, nint stream) => ThrowIfFailed(Library.cublasSetStream_v2(Blas(blas), Stream(stream)));
 
-    public static partial void SetBlasWorkspace(nint blas, ulong address, nuint bytes) => ThrowIfFailed(Library.cublasSetWorkspace_v2(Blas(blas), Address(address), bytes));
+    public static partial void SetBlasWorkspace(nint blas, ulong address, nuint bytes) =>
+        ThrowIfFailed(Library.cublasSetWorkspace_v2(Blas(blas), Address(address), bytes));
 
     public static partial void GemmEx(
-        nint blas, bool transposeA, bool transposeB, int m, int n, int k, float alpha, ulong a, CudaDataType aType, int lda, ulong b, CudaDataType bType, int ldb,
-        float beta, ulong c, CudaDataType cType, int ldc, ComputeType compute) => ThrowIfFailed(Library.cublasGemmEx(
-        Blas(blas), transposeA ? Operation.Transpose : Operation.NonTranspose, transposeB ? Operation.Transpose : Operation.NonTranspose, m, n, k,
-        (nint)(&alpha), Address(a), (cudaDataType)aType, lda, Address(b), (cudaDataType)bType, ldb,
-        (nint)(&beta), Address(c), (cudaDataType)cType, ldc, (ManagedCuda.CudaBlas.ComputeType)compute, GemmAlgo.Default));
+        nint blas, bool transposeA, bool transposeB, int m, int n, int k,
+        float alpha, ulong a, CudaDataType aType, int lda, ulong b, CudaDataType bType, int ldb,
+        float beta, ulong c, CudaDataType cType, int ldc, ComputeType compute)
+    {
+        Operation operationA = transposeA ? Operation.Transpose : Operation.NonTranspose;
+        Operation operationB = transposeB ? Operation.Transpose : Operation.NonTranspose;
+        ThrowIfFailed(Library.cublasGemmEx(
+            Blas(blas), operationA, operationB, m, n, k,
+            (nint)(&alpha), Address(a), (cudaDataType)aType, lda, Address(b), (cudaDataType)bType, ldb,
+            (nint)(&beta), Address(c), (cudaDataType)cType, ldc, (ManagedCuda.CudaBlas.ComputeType)compute, GemmAlgo.Default));
+    }
 
     private static partial (string Name, string Text) ErrorText(int code)
     {

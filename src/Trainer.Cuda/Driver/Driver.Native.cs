@@ -170,7 +170,8 @@ internal static unsafe partial class Driver
         return function;
     }
 
-    public static partial void SetFunctionAttribute(nint function, FunctionAttribute attribute, int value) => ThrowIfFailed(cuFuncSetAttribute(function, (int)attribute, value));
+    public static partial void SetFunctionAttribute(nint function, FunctionAttribute attribute, int value) =>
+        ThrowIfFailed(cuFuncSetAttribute(function, (int)attribute, value));
 
     public static partial int FunctionAttribute(nint function, FunctionAttribute attribute)
     {
@@ -224,12 +225,16 @@ internal static unsafe partial class Driver
 
     public static partial void SetBlasStream(nint blas, nint stream) => CublasException.ThrowIfFailed(cublasSetStream_v2(blas, stream));
 
-    public static partial void SetBlasWorkspace(nint blas, ulong address, nuint bytes) => CublasException.ThrowIfFailed(cublasSetWorkspace_v2(blas, address, bytes));
+    public static partial void SetBlasWorkspace(nint blas, ulong address, nuint bytes) =>
+        CublasException.ThrowIfFailed(cublasSetWorkspace_v2(blas, address, bytes));
 
     public static partial void GemmEx(
-        nint blas, bool transposeA, bool transposeB, int m, int n, int k, float alpha, ulong a, CudaDataType aType, int lda, ulong b, CudaDataType bType, int ldb,
+        nint blas, bool transposeA, bool transposeB, int m, int n, int k,
+        float alpha, ulong a, CudaDataType aType, int lda, ulong b, CudaDataType bType, int ldb,
         float beta, ulong c, CudaDataType cType, int ldc, ComputeType compute) => CublasException.ThrowIfFailed(cublasGemmEx(
-        blas, transposeA ? 1 : 0, transposeB ? 1 : 0, m, n, k, &alpha, a, (int)aType, lda, b, (int)bType, ldb, &beta, c, (int)cType, ldc, (int)compute, GemmDefault));
+        blas, transposeA ? 1 : 0, transposeB ? 1 : 0, m, n, k,
+        &alpha, a, (int)aType, lda, b, (int)bType, ldb,
+        &beta, c, (int)cType, ldc, (int)compute, GemmDefault));
 
     private static partial (string Name, string Text) ErrorText(int code)
     {

@@ -31,7 +31,8 @@ internal static unsafe partial class Driver
         fixed (uint* boxExtent = box)
         {
             ThrowIfFailed(cuTensorMapEncodeTiled(
-                map, TensorMapBFloat16, (uint)rank, address, extent, pitch, boxExtent, strides, interleave: 0, TensorMapSwizzle128, TensorMapPromotion128, outOfBounds: 0));
+                map, TensorMapBFloat16, (uint)rank, address, extent, pitch, boxExtent, strides,
+                interleave: 0, TensorMapSwizzle128, TensorMapPromotion128, outOfBounds: 0));
         }
     }
 
@@ -70,12 +71,16 @@ internal static unsafe partial class Driver
 
     private static void CheckTensorMap(ReadOnlySpan<ulong> extents, ReadOnlySpan<ulong> pitches, ReadOnlySpan<uint> box)
     {
-        if (extents.Length is < 1 or > 5 || pitches.Length != extents.Length - 1 || box.Length != extents.Length)
-            throw new ArgumentException($"{extents.Length} extents need {extents.Length - 1} pitches and {extents.Length} box extents, not {pitches.Length} and {box.Length}");
+        int rank = extents.Length;
+        if (rank is < 1 or > 5)
+            throw new ArgumentException($"a tensor map has 1 to 5 dimensions, not {rank}");
+        if (pitches.Length != rank - 1 || box.Length != rank)
+            throw new ArgumentException($"{rank} extents need {rank - 1} pitches and {rank} box extents, not {pitches.Length} and {box.Length}");
     }
 
     // Not through ManagedCuda in either flavour: it lets the driver write into a copy, which is not aligned to 64 bytes as the driver demands.
     [LibraryImport(CudaLibraries.Driver)]
     private static partial int cuTensorMapEncodeTiled(
-        void* map, int dataType, uint rank, ulong address, ulong* extents, ulong* pitches, uint* box, uint* elementStrides, int interleave, int swizzle, int promotion, int outOfBounds);
+        void* map, int dataType, uint rank, ulong address, ulong* extents, ulong* pitches, uint* box, uint* elementStrides,
+        int interleave, int swizzle, int promotion, int outOfBounds);
 }

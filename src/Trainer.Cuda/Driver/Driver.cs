@@ -122,7 +122,7 @@ internal static unsafe partial class Driver
     /// <param name="block">The threads of each.</param>
     /// <param name="sharedBytes">Dynamic shared memory of each block.</param>
     /// <param name="stream">The stream.</param>
-    /// <param name="arguments">The address of every argument, in the order and with the sizes of the kernel's parameters; copied before the call returns.</param>
+    /// <param name="arguments">The address of every argument, in the order of the kernel's parameters; what is there is copied before the call returns.</param>
     public static partial void Launch(nint function, Dim3 grid, Dim3 block, int sharedBytes, nint stream, ReadOnlySpan<nint> arguments);
 
     /// <summary>Begins to record what this thread puts into a stream, instead of running it.</summary>
@@ -178,7 +178,8 @@ internal static unsafe partial class Driver
     /// <param name="ldc">Elements from a column of C to the next.</param>
     /// <param name="compute">The arithmetic.</param>
     public static partial void GemmEx(
-        nint blas, bool transposeA, bool transposeB, int m, int n, int k, float alpha, ulong a, CudaDataType aType, int lda, ulong b, CudaDataType bType, int ldb,
+        nint blas, bool transposeA, bool transposeB, int m, int n, int k,
+        float alpha, ulong a, CudaDataType aType, int lda, ulong b, CudaDataType bType, int ldb,
         float beta, ulong c, CudaDataType cType, int ldc, ComputeType compute);
 
     private static partial (string Name, string Text) ErrorText(int code);

@@ -15,10 +15,7 @@ internal static class ManagedCudaLibraries
     private static readonly Assembly DriverAssembly = typeof(DriverAPINativeMethods).Assembly, CublasAssembly = typeof(CudaBlasNativeMethods).Assembly;
 
     // An event, since ManagedCuda has taken the one resolver that an assembly can have.
-    static ManagedCudaLibraries() => AssemblyLoadContext.Default.ResolvingUnmanagedDll += static (assembly, _) =>
-        assembly == DriverAssembly ? CudaLibraries.Load(CudaLibrary.Driver)
-        : assembly == CublasAssembly ? CudaLibraries.Load(CudaLibrary.Cublas)
-        : 0;
+    static ManagedCudaLibraries() => AssemblyLoadContext.Default.ResolvingUnmanagedDll += Resolve;
 
     /// <summary>Called before the first call of ManagedCuda.</summary>
     public static void Use()
@@ -46,7 +43,17 @@ internal static class ManagedCudaLibraries
         if (NativeLibrary.TryLoad(name, assembly, DllImportSearchPath.SafeDirectories, out nint used) && used != found)
         {
             throw new InvalidOperationException(
-                $"ManagedCuda calls the {name} of the system, not the one in {folder}, which was asked for. A build without -p:CudaDriver=ManagedCuda calls that one.");
+                $"ManagedCuda calls the {name} of the system, not the one in {folder}, which was asked for. "
+                + "A build without -p:CudaDriver=ManagedCuda calls that one.");
         }
+    }
+
+    private static nint Resolve(Assembly assembly, string name)
+    {
+        if (assembly == DriverAssembly)
+            return CudaLibraries.Load(CudaLibrary.Driver);
+
+        // 0 leaves it to the runtime.
+        return assembly == CublasAssembly ? CudaLibraries.Load(CudaLibrary.Cublas) : 0;
     }
 }

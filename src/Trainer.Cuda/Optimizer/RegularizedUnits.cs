@@ -33,7 +33,7 @@ internal sealed class RegularizedUnits
     /// <summary>The unit of each tensor of the layout, -1 for none.</summary>
     public ReadOnlySpan<int> UnitOfTensor => _unitOfTensor;
 
-    /// <summary>Whether a step ends with <see cref="OptimizerKernels.ScaleWeights"/>: some unit's factor follows from the norm after the gradient step.</summary>
+    /// <summary>Whether a step ends with <see cref="OptimizerKernels.ScaleWeights"/>: a factor follows from the norm after the gradient step.</summary>
     public bool ScalesAfterPass => Array.Exists(_units, unit => unit.FollowsPass);
 
     /// <summary>Forms the units.</summary>

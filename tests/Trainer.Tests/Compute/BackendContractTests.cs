@@ -69,7 +69,7 @@ public abstract partial class BackendContractTests : OperationContractTests
     [Test]
     public void A_vocabulary_must_fit_the_logits()
     {
-        var logits = Backend.Allocate(ElementType.Float32, new Shape(2, 8));
+        var logits = Backend.Allocate(Backend.Precision.Working, new Shape(2, 8));
         var losses = Backend.Allocate(ElementType.Float32, new Shape(2));
         var targets = Backend.Allocate(ElementType.Int32, new Shape(2));
         foreach (int vocabulary in new[] { -1, 0, 9 })
@@ -86,9 +86,9 @@ public abstract partial class BackendContractTests : OperationContractTests
     [Test]
     public void Heads_must_divide_the_channels()
     {
-        var output = Backend.Allocate(ElementType.Float32, new Shape(1, 2, 10));
+        var output = Backend.Allocate(Backend.Precision.Working, new Shape(1, 2, 10));
         var logSumExp = Backend.Allocate(ElementType.Float32, new Shape(1, 3, 2));
-        var qkv = Backend.Allocate(ElementType.Float32, new Shape(1, 2, 30));
+        var qkv = Backend.Allocate(Backend.Precision.Working, new Shape(1, 2, 30));
         Assert.That(() => Backend.AttentionForward(output, logSumExp, qkv), Throws.ArgumentException.With.Property("ParamName").EqualTo("logSumExp"));
         Backend.Free(output);
         Backend.Free(logSumExp);

@@ -4,7 +4,7 @@ using Trainer.Compute;
 namespace Trainer.Tests.Compute;
 
 /// <summary>
-/// The operands of an <see cref="OperationCase"/> on a device. Each lies between guards; whoever writes beyond an operand is found when
+/// The operands of an <see cref="Operation"/> on a device. Each lies between guards; whoever writes beyond an operand is found when
 /// the guards are looked at.
 /// </summary>
 internal sealed class DeviceOperands : IDisposable
@@ -13,7 +13,7 @@ internal sealed class DeviceOperands : IDisposable
     private const byte PoisonByte = 0xFF; // all bits set is not a number in any format, and none that an operation makes
 
     private readonly IBackend _backend;
-    private readonly OperationCase _case;
+    private readonly Operation _operation;
     private readonly int _guard;
     private readonly Tensor[] _allocations;
 
@@ -21,9 +21,9 @@ internal sealed class DeviceOperands : IDisposable
     /// <param name="backend">The device.</param>
     /// <param name="operation">Whose operands.</param>
     /// <param name="guard">Elements before and after each operand; the operand's alignment follows from it.</param>
-    public DeviceOperands(IBackend backend, OperationCase operation, int guard)
+    public DeviceOperands(IBackend backend, Operation operation, int guard)
     {
-        (_backend, _case, _guard) = (backend, operation, guard);
+        (_backend, _operation, _guard) = (backend, operation, guard);
         _allocations = new Tensor[operation.Operands.Count];
         Tensors = new Tensor[operation.Operands.Count];
         Results = new double[operation.Results];
@@ -55,7 +55,7 @@ internal sealed class DeviceOperands : IDisposable
         }
     }
 
-    public void Invoke() => _case.Invoke(_backend, Tensors, Results);
+    public void Invoke() => _operation.Invoke(_backend, Tensors, Results);
 
     /// <summary>What an operand holds now.</summary>
     public byte[] Bytes(int operand) => Read(Tensors[operand]);
@@ -73,11 +73,12 @@ internal sealed class DeviceOperands : IDisposable
     {
         if (operand == Expectation.Results)
             return Results;
-        int index = _case.Operands.Index().Single(entry => entry.Item.Name == operand).Index;
+        int index = _operation.Operands.Index().Single(entry => entry.Item.Name == operand).Index;
         byte[] bytes = Bytes(index);
-        return _case.Operands[index].Type switch
+        return _operation.Operands[index].Type switch
         {
             ElementType.Float32 => Array.ConvertAll(MemoryMarshal.Cast<byte, float>(bytes).ToArray(), value => (double)value),
+            ElementType.BFloat16 => Array.ConvertAll(MemoryMarshal.Cast<byte, ushort>(bytes).ToArray(), value => (double)BFloat16.Value(value)),
             ElementType.Float64 => MemoryMarshal.Cast<byte, double>(bytes).ToArray(),
             _ => throw new ArgumentException($"{operand} holds no numbers to compare", nameof(operand)),
         };
@@ -86,12 +87,12 @@ internal sealed class DeviceOperands : IDisposable
     /// <summary>Checks the outputs against the reference, the inputs for untouched bits, and the guards.</summary>
     public void Check()
     {
-        foreach (var expectation in _case.Reference)
+        foreach (var expectation in _operation.Reference)
             expectation.Check(Values(expectation.Operand));
         for (int i = 0; i < Tensors.Length; i++)
         {
-            var operand = _case.Operands[i];
-            if (_case.Reference.All(expectation => expectation.Operand != operand.Name))
+            var operand = _operation.Operands[i];
+            if (_operation.Reference.All(expectation => expectation.Operand != operand.Name))
                 Assert.That(Bytes(i).AsSpan().SequenceEqual(InitialBytes(i)), $"{operand.Name} is only read, but has changed");
             byte[] bytes = Read(_allocations[i]);
             Assert.That(bytes.AsSpan(0, GuardBytes(i)).ContainsAnyExcept(GuardByte), Is.False, $"written before {operand.Name}");
@@ -105,11 +106,11 @@ internal sealed class DeviceOperands : IDisposable
             _backend.Free(allocation);
     }
 
-    private int GuardBytes(int operand) => _guard * Tensor.SizeOf(_case.Operands[operand].Type);
+    private int GuardBytes(int operand) => _guard * Tensor.SizeOf(_operation.Operands[operand].Type);
 
     private byte[] InitialBytes(int i)
     {
-        var operand = _case.Operands[i];
+        var operand = _operation.Operands[i];
         var bytes = new byte[operand.Shape.Count * Tensor.SizeOf(operand.Type)];
         if (operand.Values is { } values)
             Buffer.BlockCopy(values, 0, bytes, 0, bytes.Length);

@@ -13,11 +13,17 @@ public abstract class OperationContractTests
     /// <summary>One of each of <see cref="Cases"/>; hidden likewise.</summary>
     internal static IEnumerable<TestCaseData> OneOfEach => Named(OperationCases.OneOfEach(OperationCases.All));
 
+    internal static IEnumerable<TestCaseData> Named(IEnumerable<OperationCase> cases) =>
+        cases.Select(operation => new TestCaseData(operation).SetArgDisplayNames(operation.ToString()));
+
     /// <summary>The elements before and after each operand; a device that needs aligned operands makes it a multiple of its alignment.</summary>
     protected virtual int Guard => 64;
 
     /// <summary>The backend under test.</summary>
     protected IBackend Backend => _backend;
+
+    /// <summary>How it rounds.</summary>
+    private protected abstract Arithmetic Arithmetic { get; }
 
     [OneTimeSetUp]
     public void CreateBackend() => _backend = Create();
@@ -42,7 +48,7 @@ public abstract class OperationContractTests
     [TestCaseSource(nameof(Cases))]
     public void Agrees_with_the_reference(object operation)
     {
-        using var operands = new DeviceOperands(_backend, (OperationCase)operation, Guard);
+        using var operands = Operands(operation);
         operands.Invoke();
         operands.Check();
     }
@@ -50,42 +56,30 @@ public abstract class OperationContractTests
     [TestCaseSource(nameof(OneOfEach))]
     public void Allocates_nothing_after_a_first_call(object operation)
     {
-        using var operands = new DeviceOperands(_backend, (OperationCase)operation, Guard);
+        using var operands = Operands(operation);
         for (int i = 0; i < 3; i++)
             operands.Invoke();
-
-        // The runtime itself may allocate once on any thread, when it replaces code or a lock is first contended; an operation that
-        // allocates does so every time.
-        long fewest = long.MaxValue;
-        for (int attempt = 0; attempt < 5 && fewest > 0; attempt++)
-        {
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            for (int i = 0; i < 5; i++)
-                operands.Invoke();
-            fewest = Math.Min(fewest, GC.GetAllocatedBytesForCurrentThread() - before);
-        }
-
-        Assert.That(fewest, Is.Zero);
+        Assert.That(ManagedAllocations.Fewest(operands.Invoke), Is.Zero);
     }
 
     [TestCaseSource(nameof(OneOfEach))]
     public void A_wrong_operand_is_refused_by_name(object operation)
     {
-        var theCase = (OperationCase)operation;
-        using var operands = new DeviceOperands(_backend, theCase, Guard);
+        Operation theCase = ((OperationCase)operation).For(Arithmetic);
+        using var operands = Operands(operation);
         for (int i = 0; i < theCase.Operands.Count; i++)
         {
             var (operand, tensor) = (theCase.Operands[i], operands.Tensors[i]);
             var otherType = tensor.Type == ElementType.Int32 ? ElementType.Float32 : ElementType.Int32;
-            ExpectRefusal(theCase, operands, i, new Tensor(tensor.Address, otherType, tensor.Shape), operand.Name, "type");
+            ExpectRefusal(operation, theCase, operands, i, new Tensor(tensor.Address, otherType, tensor.Shape), operand.Name, "type");
             if (!operand.Optional)
-                ExpectRefusal(theCase, operands, i, default, operand.Name, "missing");
+                ExpectRefusal(operation, theCase, operands, i, default, operand.Name, "missing");
 
             // Which one of two operands that disagree is to blame is a matter of taste; that one of the call's is named is not.
             if (theCase.Operands.Count > 1)
             {
                 foreach (var shape in OtherShapes(tensor.Shape))
-                    ExpectRefusal(theCase, operands, i, new Tensor(tensor.Address, tensor.Type, shape), null, shape.ToString());
+                    ExpectRefusal(operation, theCase, operands, i, new Tensor(tensor.Address, tensor.Type, shape), null, shape.ToString());
             }
         }
 
@@ -100,9 +94,6 @@ public abstract class OperationContractTests
 
     /// <summary>A new backend.</summary>
     protected abstract IBackend Create();
-
-    internal static IEnumerable<TestCaseData> Named(IEnumerable<OperationCase> cases) =>
-        cases.Select(operation => new TestCaseData(operation).SetArgDisplayNames(operation.ToString()));
 
     private static IEnumerable<Shape> OtherShapes(Shape shape)
     {
@@ -124,7 +115,9 @@ public abstract class OperationContractTests
         };
     }
 
-    private void ExpectRefusal(OperationCase operation, DeviceOperands operands, int changed, Tensor replacement, string? name, string what)
+    private DeviceOperands Operands(object operation) => new(_backend, ((OperationCase)operation).For(Arithmetic), Guard);
+
+    private void ExpectRefusal(object named, Operation operation, DeviceOperands operands, int changed, Tensor replacement, string? name, string what)
     {
         // Tables may have any number of rows that the tokens and positions stay below, logits any number of columns from V on.
         string operand = operation.Operands[changed].Name;
@@ -134,7 +127,7 @@ public abstract class OperationContractTests
             return;
         Tensor[] tensors = [.. operands.Tensors];
         tensors[changed] = replacement;
-        string message = $"{operation}, {operand}: {what}";
+        string message = $"{named}, {operand}: {what}";
         var exception = Assert.Catch<ArgumentException>(() => operation.Invoke(_backend, tensors, operands.Results), message);
         if (name != null)
             Assert.That(exception?.ParamName, Is.EqualTo(name), message);

@@ -2,18 +2,23 @@ using Trainer.Compute;
 
 namespace Trainer.Tests.Compute;
 
-/// <summary>Float vectors on a device.</summary>
+/// <summary>Vectors of numbers on a device, each of its own type.</summary>
 internal sealed class Vectors : IDisposable
 {
     private readonly IBackend _backend;
     private readonly Tensor[] _tensors;
 
     public Vectors(IBackend backend, params float[][] values)
+        : this(backend, Array.ConvertAll(values, vector => (ElementType.Float32, vector)))
+    {
+    }
+
+    public Vectors(IBackend backend, params (ElementType Type, float[] Values)[] vectors)
     {
         _backend = backend;
-        _tensors = Array.ConvertAll(values, vector => backend.Allocate(ElementType.Float32, new Shape(vector.Length)));
-        for (int i = 0; i < values.Length; i++)
-            backend.Upload<float>(values[i], _tensors[i]);
+        _tensors = Array.ConvertAll(vectors, vector => backend.Allocate(vector.Type, new Shape(vector.Values.Length)));
+        for (int i = 0; i < vectors.Length; i++)
+            backend.UploadFloats(vectors[i].Values, _tensors[i]);
     }
 
     public Tensor this[int index] => _tensors[index];
@@ -21,7 +26,7 @@ internal sealed class Vectors : IDisposable
     public float[] Read(int index)
     {
         var values = new float[_tensors[index].Count];
-        _backend.Download<float>(_tensors[index], values);
+        _backend.DownloadFloats(_tensors[index], values);
         return values;
     }
 

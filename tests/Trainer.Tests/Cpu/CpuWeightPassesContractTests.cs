@@ -10,5 +10,7 @@ public sealed class CpuWeightPassesContractTests(CpuInstructionSet instructionSe
     /// <summary>Odd, so that no operand is aligned.</summary>
     protected override int Guard => 61;
 
+    private protected override Arithmetic Arithmetic => Arithmetic.Cpu;
+
     protected override IBackend Create() => new CpuBackend(threads, instructionSet);
 }

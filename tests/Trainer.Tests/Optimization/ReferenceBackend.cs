@@ -23,11 +23,17 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
     /// <summary>What operations of some sizes are said to need; nothing needs any.</summary>
     public Func<PassShape, long> Workspace { get; init; } = _ => 0;
 
+    /// <summary>What ends a step in place of a <see cref="HostOptimizer"/>.</summary>
+    public IOptimizerPass? Optimizer { get; init; }
+
     public double MeasurePeakFlops() => throw new NotSupportedException();
 
     public int LiveAllocations => _allocations.Count;
 
     public IOperationObserver? Observer { get; set; }
+
+    /// <summary>The bytes of everything that was ever allocated.</summary>
+    public long AllocatedBytes { get; private set; }
 
     public Tensor Allocate(ElementType type, Shape shape)
     {
@@ -35,6 +41,7 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
         void* memory = NativeMemory.AlignedAlloc(bytes, 64);
         NativeMemory.Clear(memory, bytes);
         _allocations.Add((nint)memory);
+        AllocatedBytes += (long)bytes;
         return new Tensor((nint)memory, type, shape);
     }
 
@@ -124,7 +131,7 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
     }
 
     public IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options) =>
-        new HostOptimizer(this, layout, tensors, options);
+        Optimizer ?? new HostOptimizer(this, layout, tensors, options);
 
     public void Dispose()
     {
