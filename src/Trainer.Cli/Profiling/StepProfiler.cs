@@ -44,13 +44,23 @@ internal sealed class StepProfiler : IDisposable
     /// <param name="vocabulary">V.</param>
     /// <param name="steps">How many steps are timed, after one that is not.</param>
     /// <param name="stop">Ends the profile between steps.</param>
-    public static StepProfile Run(IBackend backend, TrainingSettings settings, int vocabulary, int steps, CancellationToken stop)
+    public static StepProfile Run(IBackend backend, TrainingSettings settings, int vocabulary, int steps, CancellationToken stop) =>
+        Run(backend, settings, vocabulary, steps, () => Roofline.Measure(backend, stop), stop);
+
+    /// <summary>Profiles steps.</summary>
+    /// <param name="backend">The device.</param>
+    /// <param name="settings">What the run would be made with.</param>
+    /// <param name="vocabulary">V.</param>
+    /// <param name="steps">How many steps are timed, after one that is not.</param>
+    /// <param name="measure">Measures what the device can do.</param>
+    /// <param name="stop">Ends the profile between steps.</param>
+    internal static StepProfile Run(IBackend backend, TrainingSettings settings, int vocabulary, int steps, Func<Roofline> measure, CancellationToken stop)
     {
         settings = settings.WithDefaults();
         ModelConfig config = settings.ModelConfig(vocabulary);
 
         // Before the model takes the memory, and after it has given it back.
-        var before = Roofline.Measure(backend, stop);
+        Roofline before = measure();
         IReadOnlyList<ProfiledStep> profiled;
         (double Step, double Host)[] plain;
         using (var model = new Gpt2(backend, config, settings.BatchSize!.Value, settings.SeqLen!.Value, ModelUse.Train, settings.RecomputeLevel()))
@@ -65,7 +75,7 @@ internal sealed class StepProfiler : IDisposable
             profiled = profiler.ObservedSteps(steps, stop);
         }
 
-        var roofline = Roofline.Higher(before, Roofline.Measure(backend, stop));
+        var roofline = Roofline.Higher(before, measure());
         string sizes = string.Create(CultureInfo.InvariantCulture,
             $"L{config.Layers} H{config.Heads} C{config.Channels} T{settings.SeqLen} V{config.Vocabulary} B{settings.BatchSize}, {settings.TotalBatchTokens:N0} tokens a step");
         double step = Median(plain.Length > 0 ? plain.Select(times => times.Step) : profiled.Select(one => one.Whole.Seconds));
