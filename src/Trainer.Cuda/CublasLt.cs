@@ -10,8 +10,7 @@ internal static unsafe partial class CublasLt
 {
     // cublasLtMatmulDescAttributes_t, cublasLtMatrixLayoutAttribute_t and cublasLtMatmulPreferenceAttributes_t.
     private const int TransposeA = 3, TransposeB = 4, EpilogueKind = 7, BiasAddress = 8, AuxiliaryAddress = 11, AuxiliaryPitch = 12, BiasType = 26;
-    private const int BatchCount = 5, BatchStride = 6;
-    private const int MaxWorkspaceBytes = 1, ReductionSchemeMask = 3;
+    private const int MaxWorkspaceBytes = 1, ReductionSchemeMask = 3, AlignmentOfA = 5, AlignmentOfB = 6, AlignmentOfC = 7, AlignmentOfD = 8;
 
     static CublasLt() => CudaLibraries.Use();
 
@@ -48,22 +47,17 @@ internal static unsafe partial class CublasLt
     /// <summary>What is done with the result.</summary>
     public static void SetEpilogue(nint matmul, MatmulEpilogue epilogue) => SetMatmul(matmul, EpilogueKind, (uint)epilogue);
 
-    /// <summary>The bias that the epilogue reads, or the bias gradient that it writes: a vector in device memory.</summary>
-    public static void SetBias(nint matmul, ulong address, CudaDataType type)
-    {
-        SetMatmul(matmul, BiasAddress, address);
-        SetMatmul(matmul, BiasType, (int)type);
-    }
+    /// <summary>The type of the bias that the epilogue reads, or of the bias gradient that it writes.</summary>
+    public static void SetBiasType(nint matmul, CudaDataType type) => SetMatmul(matmul, BiasType, (int)type);
 
-    /// <summary>The auxiliary matrix of the epilogue, of the shape and type of D.</summary>
-    /// <param name="matmul">The product.</param>
-    /// <param name="address">The matrix, aligned to 16 bytes.</param>
-    /// <param name="leadingDimension">Elements from one column to the next, a multiple of 8.</param>
-    public static void SetAuxiliary(nint matmul, ulong address, long leadingDimension)
-    {
-        SetMatmul(matmul, AuxiliaryAddress, address);
-        SetMatmul(matmul, AuxiliaryPitch, leadingDimension);
-    }
+    /// <summary>Where that vector lies in device memory. Algorithms are found for its alignment.</summary>
+    public static void SetBias(nint matmul, ulong address) => SetMatmul(matmul, BiasAddress, address);
+
+    /// <summary>How the auxiliary matrix of the epilogue lies, which has the shape and type of D: elements from one column to the next, a multiple of 8.</summary>
+    public static void SetAuxiliaryPitch(nint matmul, long leadingDimension) => SetMatmul(matmul, AuxiliaryPitch, leadingDimension);
+
+    /// <summary>Where it lies, aligned to 16 bytes. Algorithms are found for its alignment.</summary>
+    public static void SetAuxiliary(nint matmul, ulong address) => SetMatmul(matmul, AuxiliaryAddress, address);
 
     /// <summary>Makes the description of a matrix.</summary>
     /// <param name="type">Its elements.</param>
@@ -79,24 +73,17 @@ internal static unsafe partial class CublasLt
     /// <summary>Destroys the description of a matrix.</summary>
     public static void DestroyLayout(nint layout) => CublasException.ThrowIfFailed(cublasLtMatrixLayoutDestroy(layout));
 
-    /// <summary>Makes it the description of several matrices.</summary>
-    /// <param name="layout">The matrix.</param>
-    /// <param name="count">How many.</param>
-    /// <param name="stride">Elements from one to the next.</param>
-    public static void SetBatch(nint layout, int count, long stride)
-    {
-        CublasException.ThrowIfFailed(cublasLtMatrixLayoutSetAttribute(layout, BatchCount, &count, sizeof(int)));
-        CublasException.ThrowIfFailed(cublasLtMatrixLayoutSetAttribute(layout, BatchStride, &stride, sizeof(long)));
-    }
-
     /// <summary>Makes a preference: what algorithms may use.</summary>
     /// <param name="workspaceBytes">Workspace at most.</param>
     /// <param name="schemes">Ways of splitting K that are allowed besides not to.</param>
-    public static nint CreatePreference(nuint workspaceBytes, ReductionSchemes schemes)
+    /// <param name="alignment">What the addresses of all matrices will be multiples of, in bytes. The library assumes 256 where it is not told.</param>
+    public static nint CreatePreference(nuint workspaceBytes, ReductionSchemes schemes, uint alignment)
     {
         CublasException.ThrowIfFailed(cublasLtMatmulPreferenceCreate(out nint preference));
         CublasException.ThrowIfFailed(cublasLtMatmulPreferenceSetAttribute(preference, MaxWorkspaceBytes, &workspaceBytes, (nuint)sizeof(nuint)));
         CublasException.ThrowIfFailed(cublasLtMatmulPreferenceSetAttribute(preference, ReductionSchemeMask, &schemes, sizeof(ReductionSchemes)));
+        foreach (int attribute in (ReadOnlySpan<int>)[AlignmentOfA, AlignmentOfB, AlignmentOfC, AlignmentOfD])
+            CublasException.ThrowIfFailed(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &alignment, sizeof(uint)));
         return preference;
     }
 
@@ -200,9 +187,6 @@ internal static unsafe partial class CublasLt
 
     [LibraryImport(CudaLibraries.CublasLt)]
     private static partial int cublasLtMatrixLayoutDestroy(nint layout);
-
-    [LibraryImport(CudaLibraries.CublasLt)]
-    private static partial int cublasLtMatrixLayoutSetAttribute(nint layout, int attribute, void* value, nuint bytes);
 
     [LibraryImport(CudaLibraries.CublasLt)]
     private static partial int cublasLtMatmulPreferenceCreate(out nint preference);

@@ -15,6 +15,9 @@ internal enum MatmulEpilogue : uint
     /// <summary>Adds a bias to every column and applies GELU.</summary>
     GeluBias = 36,
 
+    /// <summary>Stores the result as the auxiliary matrix, and applies GELU.</summary>
+    GeluAuxiliary = 160,
+
     /// <summary>Adds a bias to every column, stores the sum as the auxiliary matrix, and applies GELU.</summary>
     GeluAuxiliaryBias = 164,
 

@@ -23,7 +23,8 @@ public sealed partial class CudaBackend
     }
 
     /// <inheritdoc/>
-    public override void Prepare(in PassShape shape, IReadOnlyDictionary<string, string>? choices) => _linear.Prepare(LinearShapes(shape), choices);
+    public override void Prepare(in PassShape shape, IReadOnlyDictionary<string, string>? choices) =>
+        _linear.Prepare(LinearShapes(shape), choices, measures: shape.Use == ModelUse.Train);
 
     /// <inheritdoc/>
     protected override void LinearForward(Tensor output, Tensor input, Tensor weight, Tensor bias, Tensor preActivation, int rows, int n, int k) =>

@@ -22,6 +22,18 @@ public sealed record CudaBackendOptions
 
     /// <summary>Whether the end of a step is captured as a CUDA graph and replayed; otherwise its kernels are launched one by one, with the same bits.</summary>
     public bool UsesGraphs { get; init; } = true;
+
+    /// <summary>
+    /// How the implementations of matrix products are chosen; null for <see cref="LinearChoice.Measured"/>, but <see cref="LinearChoice.Proposed"/> on
+    /// the driver simulator, whose times mean nothing.
+    /// </summary>
+    public LinearChoice? LinearChoice { get; init; }
+
+    /// <summary>The folder in which measured choices are kept; null for none.</summary>
+    public string? CacheFolder { get; init; } = LinearCache.UsersFolder;
+
+    /// <summary>Whether cuBLASLt and cuBLAS are used where they are there; our own kernels can do without them.</summary>
+    public bool UsesLibraries { get; init; } = true;
 }
 
 /// <summary>
@@ -34,7 +46,7 @@ public sealed partial class CudaBackend : CheckedBackend
     private const int LargestHeadSize = 128;
 
     // The driver takes some memory for itself, for code and for local memory, when kernels first run.
-    private const long ReservedBytes = 256 << 20;
+    internal const long ReservedBytes = 256 << 20;
 
     private readonly CudaBackendOptions _options;
     private readonly CudaContext _context;
@@ -69,7 +81,12 @@ public sealed partial class CudaBackend : CheckedBackend
         }
 
         _scratch = new Scratch(_context);
-        _linear = new LinearProducts(_kernels, _maps, _type, options.Precision.UsesTensorFloat32);
+        _linear = new LinearProducts(_kernels, _maps, new LinearArithmetic(_type, options.Precision.UsesTensorFloat32), new LinearOptions
+        {
+            Choice = options.LinearChoice ?? (_context.IsSimulated ? Cuda.LinearChoice.Proposed : Cuda.LinearChoice.Measured),
+            CacheFolder = options.CacheFolder,
+            UsesLibraries = options.UsesLibraries,
+        });
     }
 
     /// <inheritdoc/>
@@ -84,6 +101,9 @@ public sealed partial class CudaBackend : CheckedBackend
 
     /// <inheritdoc/>
     public override IReadOnlyDictionary<string, string> Choices => _linear.Choices;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Warnings => _linear.Warnings;
 
     /// <inheritdoc/>
     public override long AvailableBytes
@@ -104,6 +124,9 @@ public sealed partial class CudaBackend : CheckedBackend
         get => _kernels.Observer;
         set => _kernels.Observer = value;
     }
+
+    /// <summary>The products of linear layers.</summary>
+    internal LinearProducts Linear => _linear;
 
     /// <summary>The device, for whoever times it.</summary>
     internal CudaContext Context => _context;

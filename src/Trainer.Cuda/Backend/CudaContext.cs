@@ -61,6 +61,9 @@ internal sealed class CudaContext : IDisposable
     /// <summary>Whether the kernels for 9.0a run.</summary>
     public bool IsHopper => ComputeCapability is { Major: 9, Minor: 0 };
 
+    /// <summary>Whether it is the driver simulator's, whose times are those of the simulation.</summary>
+    public bool IsSimulated => Name == "Simulated CUDA device";
+
     /// <summary>Makes calls of this thread go to this device.</summary>
     public void MakeCurrent()
     {

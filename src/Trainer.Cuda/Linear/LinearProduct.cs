@@ -33,19 +33,19 @@ internal readonly record struct LinearShape(LinearForm Form, int Rows, int N, in
     /// <summary>The operations of the product: two for each multiply-add.</summary>
     public double Flops => 2.0 * Rows * N * K;
 
-    /// <summary>What a run records the choice for this product under: <c>forward-gelu 4096x3072x768 bias</c>.</summary>
-    public override string ToString()
+    /// <summary>The form in words: <c>forward-gelu</c>.</summary>
+    public string FormName => Form switch
     {
-        string form = Form switch
-        {
-            LinearForm.Forward => "forward",
-            LinearForm.ForwardGelu => "forward-gelu",
-            LinearForm.BackwardInput => "backward-input",
-            LinearForm.BackwardInputGelu => "backward-input-gelu",
-            _ => "backward-weight",
-        };
-        return FormattableString.Invariant($"{form} {Rows}x{N}x{K}{(Bias ? " bias" : string.Empty)}{(Accumulate ? " accumulate" : string.Empty)}");
-    }
+        LinearForm.Forward => "forward",
+        LinearForm.ForwardGelu => "forward-gelu",
+        LinearForm.BackwardInput => "backward-input",
+        LinearForm.BackwardInputGelu => "backward-input-gelu",
+        _ => "backward-weight",
+    };
+
+    /// <summary>What a run records the choice for this product under: <c>forward-gelu 4096x3072x768 bias</c>.</summary>
+    public override string ToString() =>
+        FormattableString.Invariant($"{FormName} {Rows}x{N}x{K}{(Bias ? " bias" : string.Empty)}{(Accumulate ? " accumulate" : string.Empty)}");
 }
 
 /// <summary>The operands of a product.</summary>

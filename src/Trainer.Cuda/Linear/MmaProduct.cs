@@ -6,16 +6,17 @@ namespace Trainer.Cuda;
 internal sealed class MmaProduct : LinearProduct
 {
     private readonly LinearShape _shape;
-    private readonly int _splits = 1;
+    private readonly int _splits;
     private readonly PreparedKernel _product;
     private readonly PreparedKernel? _reduce;
 
-    public MmaProduct(CudaKernels kernels, LinearShape shape)
+    /// <param name="kernels">The kernels.</param>
+    /// <param name="shape">The product.</param>
+    /// <param name="splits">The parts that the sum is divided into; 1 for all but the gradient of a weight.</param>
+    public MmaProduct(CudaKernels kernels, LinearShape shape, int splits)
     {
-        _shape = shape;
+        (_shape, _splits) = (shape, splits);
         var (rows, n, k) = (shape.Rows, shape.N, shape.K);
-        if (shape.Form == LinearForm.BackwardWeight)
-            _splits = GemmMmaKernels.Splits(rows, n, k, kernels.Context.Multiprocessors);
         _product = kernels.Prepare(shape.Form switch
         {
             LinearForm.Forward => GemmMmaKernels.Forward(rows, n, k, shape.Bias),
@@ -29,10 +30,14 @@ internal sealed class MmaProduct : LinearProduct
     }
 
     /// <inheritdoc/>
-    public override string Name => "mma";
+    public override string Name => FormattableString.Invariant($"mma splits {_splits}");
 
     /// <inheritdoc/>
     public override long ScratchBytes => sizeof(float) * GemmKernels.PartialCount(_shape.N, _shape.K, _splits);
+
+    /// <summary>The splits that are expected to be best.</summary>
+    public static int ExpectedSplits(in LinearShape shape, int multiprocessors) =>
+        shape.Form == LinearForm.BackwardWeight ? GemmMmaKernels.Splits(shape.Rows, shape.N, shape.K, multiprocessors) : 1;
 
     /// <inheritdoc/>
     public override void Run(in LinearOperands x, Scratch scratch)

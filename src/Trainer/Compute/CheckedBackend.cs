@@ -24,6 +24,9 @@ public abstract class CheckedBackend : IBackend
     public abstract IReadOnlyDictionary<string, string> Choices { get; }
 
     /// <inheritdoc/>
+    public virtual IReadOnlyList<string> Warnings => [];
+
+    /// <inheritdoc/>
     public abstract long AvailableBytes { get; }
 
     /// <inheritdoc/>

@@ -37,6 +37,9 @@ public interface IBackend : IDisposable
     /// </summary>
     IReadOnlyDictionary<string, string> Choices { get; }
 
+    /// <summary>What the user should know of what was prepared, a sentence each; empty where all is well.</summary>
+    IReadOnlyList<string> Warnings => [];
+
     /// <summary>The bytes that may still be allocated before the machine runs short, as the system reports them now.</summary>
     long AvailableBytes { get; }
 

@@ -315,7 +315,7 @@ public sealed class TrainingRun : IDisposable
         return new TrainingPlan(_directory.Paths.Root, _backend.Description, model, _model.Layout.Count, _data.Description, StepsTaken, _settings.Steps,
             _settings.TotalBatchTokens!.Value, _model.Memory, RuleDescription.Describe(rule, _settings.Steps))
         {
-            Warnings = rule.Warnings(_settings.Steps),
+            Warnings = [.. _backend.Warnings, .. rule.Warnings(_settings.Steps)],
         };
     }
 

@@ -63,7 +63,8 @@ internal static partial class OperationCases
 
     private static double GeluDerivativeTolerance(Arithmetic a, double x) => a.IsGpu ? GeluTolerances.OfDerivativeOnGpu(x) : GeluTolerances.OfDerivativeOnCpu(x);
 
-    private static OperationCase LinearForward(int rows, int n, int k, bool withBias, bool withGelu)
+    /// <summary>A forward product at one size.</summary>
+    public static OperationCase LinearForward(int rows, int n, int k, bool withBias, bool withGelu)
     {
         float[] someInput = TestValues.Normal(rows * k, 21), someWeight = TestValues.Normal(n * k, 22, 1 / Math.Sqrt(k)), someBias = TestValues.Normal(n, 23);
         string name = $"LinearForward R={rows} N={n} K={k} {(withBias ? "bias" : "plain")}{(withGelu ? " GELU" : "")}";
@@ -101,7 +102,8 @@ internal static partial class OperationCases
         return [new("output", outputs, a.Stored(outputs, outputErrors)), new("preActivation", sums, stored)];
     }
 
-    private static OperationCase LinearBackwardInput(int rows, int n, int k, bool withGelu)
+    /// <summary>The gradient of an input at one size.</summary>
+    public static OperationCase LinearBackwardInput(int rows, int n, int k, bool withGelu)
     {
         float[] someGradient = TestValues.Normal(rows * n, 24), someWeight = TestValues.Normal(n * k, 25, 1 / Math.Sqrt(n));
         float[] somePreActivation = TestValues.Normal(rows * k, 26, 2);
@@ -131,7 +133,8 @@ internal static partial class OperationCases
         return [new("dInput", dInput, a.Stored(dInput, errors, roundings: preActivation is null ? 1 : 2))];
     }
 
-    private static OperationCase LinearBackwardWeight(int rows, int n, int k, bool withBias, bool accumulate = true)
+    /// <summary>The gradient of a weight, and of a bias, at one size.</summary>
+    public static OperationCase LinearBackwardWeight(int rows, int n, int k, bool withBias, bool accumulate = true)
     {
         float[] dWeight = TestValues.Normal(n * k, 27), dBias = TestValues.Normal(n, 28);
         float[] someGradient = TestValues.Normal(rows * n, 29), someInput = TestValues.Normal(rows * k, 30);
