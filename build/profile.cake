@@ -15,7 +15,7 @@ Profiler[] Profilers(DirectoryPath folder) =>
 ];
 
 Task("Profile")
-    .Description("Runs 'trainer profile' under Nsight Compute (ncu) or Systems (nsys), if one is on PATH; --profiler chooses, --options replaces those of trainer.")
+    .Description("Runs 'trainer profile' under Nsight Compute or Systems, if ncu or nsys is on PATH; --profiler chooses, --options are trainer's.")
     .Does(() =>
 {
     var folder = MakeAbsolute(Directory("./artifacts/profile"));
@@ -26,14 +26,15 @@ Task("Profile")
     var found = known.Where(profiler => Context.Tools.Resolve([profiler.Name, profiler.Name + ".exe"]) != null).ToList();
     if (found.Count == 0)
     {
-        Say($"{string.Join(" and ", known.Select(profiler => profiler.Name))} not found on PATH: nothing was profiled. Install NVIDIA Nsight Compute or Systems;"
-            + " 'trainer profile' itself needs neither.");
+        string names = string.Join(" and ", known.Select(profiler => profiler.Name));
+        Say($"{names} not found on PATH: nothing was profiled. Install NVIDIA Nsight Compute or Systems; 'trainer profile' itself needs neither.");
         return;
     }
 
     DotNetBuild(ConsoleProject, new DotNetBuildSettings { Configuration = configuration });
     EnsureDirectoryExists(folder);
     string options = Argument("options", "--device cuda --preset gpt2 --steps 1");
-    Run(found[0].Name, $"{found[0].Arguments} dotnet ./artifacts/bin/Trainer.Cli/{configuration.ToLower()}/trainer-cli.dll profile --output {folder} {options}");
+    string trainer = $"./artifacts/bin/Trainer.Cli/{configuration.ToLower()}/trainer-cli.dll";
+    Run(found[0].Name, $"{found[0].Arguments} dotnet {trainer} profile --output {folder} {options}");
     Say($"The report is in {found[0].Report}; the times that trainer prints are those of a program under a profiler.");
 });

@@ -7,7 +7,7 @@ using Trainer.Training;
 
 namespace Trainer.Cli.Benchmarks;
 
-/// <summary>The kernels of a training step, or the operations of a CPU, one by one, each beside its floor: the figures of a <see cref="StepProfile"/>.</summary>
+/// <summary>The kernels of a training step, or the operations of a CPU, each beside its floor: the figures of a <see cref="StepProfile"/>.</summary>
 internal static class KernelBenchmark
 {
     /// <summary>Measures the kernels of some steps of B sequences of T tokens, T being the model's longest, and gives the answer.</summary>

@@ -19,10 +19,12 @@ internal static class MemoryBenchmark
         {
             Segment[] all = [new(0, Elements)];
             double[] sum = new double[1];
+            double write = Timing.Median(repetitions, () => Wait(backend, () => backend.Zero(values)), stop);
+            double read = Timing.Median(repetitions, () => backend.SumOfSquares(values, all, sum), stop);
             return
             [
-                new("writeBytesPerSecond", "write (zero)", Bytes / Timing.Median(repetitions, () => Wait(backend, () => backend.Zero(values)), stop), "B/s"),
-                new("readBytesPerSecond", "read (sum of squares)", Bytes / Timing.Median(repetitions, () => backend.SumOfSquares(values, all, sum), stop), "B/s"),
+                new("writeBytesPerSecond", "write (zero)", Bytes / write, "B/s"),
+                new("readBytesPerSecond", "read (sum of squares)", Bytes / read, "B/s"),
                 new("readWriteBytesPerSecond", "read and write (copy)", Copy(backend, values, repetitions, stop), "B/s"),
             ];
         }

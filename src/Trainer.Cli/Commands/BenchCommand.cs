@@ -62,7 +62,8 @@ internal static class BenchCommand
         "Measures what this machine achieves, on random data.",
         [
             Create(terminal, "step", "Times a training step by phase, and compares it with the machine's peak.",
-                (backend, config, batchSize, settings) => Report(backend, settings, StepBenchmark.Run(backend, config, batchSize, settings.Steps, terminal.Stop))),
+                (backend, config, batchSize, settings) =>
+                    Report(backend, settings, StepBenchmark.Run(backend, config, batchSize, settings.Steps, terminal.Stop))),
             Create(terminal, "gemm", "Times the matrix products of a model's linear layers.",
                 (backend, config, batchSize, settings) =>
                     Report(backend, settings, GemmBenchmark.Run(backend, config, batchSize * config.SequenceLength, settings.Steps, terminal.Stop))),

@@ -66,8 +66,10 @@ internal static class ProfileCommand
             terminal.Note($"Profiling {request.Steps} {(request.Steps == 1 ? "step" : "steps")} on {backend.Description}.");
             int vocabulary = request.VocabSize ?? ModelPresets.Find(settings.Preset!).Vocabulary;
             StepProfile profile = StepProfiler.Run(backend, settings, vocabulary, request.Steps, terminal.Stop);
+            foreach (string warning in backend.Warnings)
+                terminal.Note(warning);
             (string trace, string csv) = WriteFiles(request.Output, profile);
-            terminal.Out.WriteLine(request.Json ? Json(profile, trace, csv) : $"{ProfileText.Operations(profile)}\n\nTrace, for ui.perfetto.dev: {trace}\nBy size:                    {csv}");
+            terminal.Out.WriteLine(request.Json ? Json(profile, trace, csv) : Text(profile, trace, csv));
             return ExitCode.Done;
         });
 
@@ -81,6 +83,9 @@ internal static class ProfileCommand
             ProfileFiles.WriteCsv(writer, profile);
         return (trace, csv);
     }
+
+    private static string Text(StepProfile profile, string trace, string csv) =>
+        $"{ProfileText.Operations(profile)}\n\nTrace, for ui.perfetto.dev: {trace}\nBy size:                    {csv}";
 
     private static string Json(StepProfile profile, string trace, string csv)
     {

@@ -53,7 +53,8 @@ internal static class ProfileFiles
                 row.Calls, row.Bytes / row.Calls, row.Flops / row.Calls, 1e6 * row.MedianCall, 1e6 * row.FastestCall, 1e3 * row.Seconds, row.Share,
                 row.BytesPerSecond, row.FlopsPerSecond, 1e6 * row.Floor / row.Calls, row.ShareOfFloor,
             ];
-            writer.WriteLine($"{Quoted(row.Operation)},{row.Sizes},{string.Join(',', values.Select(value => value.ToString("R", CultureInfo.InvariantCulture)))}");
+            IEnumerable<string> figures = values.Select(value => value.ToString("R", CultureInfo.InvariantCulture));
+            writer.WriteLine(string.Join(',', [Quoted(row.Operation), row.Sizes, .. figures]));
         }
     }
 

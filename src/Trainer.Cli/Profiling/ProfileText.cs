@@ -36,8 +36,8 @@ internal static class ProfileText
         var rows = new List<IReadOnlyList<string>> { LaunchHeadings };
         rows.AddRange(launches.Select(row => new[]
         {
-            row.Operation, row.Sizes, Calls(row.Calls), N(row.Bytes / row.Calls / 1e6, 2), row.Flops == 0 ? "" : N(row.Flops / row.Calls / 1e9, 3), N(1e6 * row.MedianCall, 1),
-            N(1e6 * row.Floor / row.Calls, 1), Percent(row.CallShareOfFloor), N(1e3 * row.Seconds, 3),
+            row.Operation, row.Sizes, Calls(row.Calls), N(row.Bytes / row.Calls / 1e6, 2), row.Flops == 0 ? "" : N(row.Flops / row.Calls / 1e9, 3),
+            N(1e6 * row.MedianCall, 1), N(1e6 * row.Floor / row.Calls, 1), Percent(row.CallShareOfFloor), N(1e3 * row.Seconds, 3),
         }));
         OperationRow total = profile.Total;
         rows.Add([total.Operation, "", Calls(total.Calls), "", "", "", "", Percent(total.ShareOfFloor), N(1e3 * total.Seconds, 3)]);
@@ -47,8 +47,8 @@ internal static class ProfileText
     private static string Head(StepProfile profile)
     {
         var (unit, divisor) = FlopsUnit(profile);
-        return string.Create(CultureInfo.InvariantCulture,
-            $"device    {profile.Device}\nmodel     {profile.Model}\nroofline  {profile.Roofline.BytesPerSecond / 1e9:N1} GB/s by copying, {profile.Roofline.FlopsPerSecond / divisor:N1} {unit} by multiply-adds, measured now");
+        string bytes = N(profile.Roofline.BytesPerSecond / 1e9, 1), flops = N(profile.Roofline.FlopsPerSecond / divisor, 1);
+        return $"device    {profile.Device}\nmodel     {profile.Model}\nroofline  {bytes} GB/s by copying, {flops} {unit} by multiply-adds, measured now";
     }
 
     private static string Notes(StepProfile profile, IReadOnlyList<OperationRow> rows)
@@ -61,7 +61,8 @@ internal static class ProfileText
         return notes;
     }
 
-    private static (string Unit, double Divisor) FlopsUnit(StepProfile profile) => profile.Roofline.FlopsPerSecond >= Teraflop ? ("TFLOP/s", 1e12) : ("GFLOP/s", 1e9);
+    private static (string Unit, double Divisor) FlopsUnit(StepProfile profile) =>
+        profile.Roofline.FlopsPerSecond >= Teraflop ? ("TFLOP/s", 1e12) : ("GFLOP/s", 1e9);
 
     private static string Calls(double calls) => N(calls, calls == Math.Floor(calls) ? 0 : 1);
 

@@ -56,7 +56,7 @@ internal sealed record OperationRow(
 /// <param name="TokensPerStep">The tokens of a step.</param>
 /// <param name="Roofline">What the device can do at most.</param>
 /// <param name="Steps">The steps, at least one.</param>
-/// <param name="StepSeconds">A step from its begin until the device has done it, the median; on a device that works on its own without observing anything.</param>
+/// <param name="StepSeconds">A step until the device has done it, the median; on a device that works on its own, while nobody observes it.</param>
 /// <param name="HostSeconds">The host's part of it: until everything is asked for; null where the host does the work itself.</param>
 internal sealed record StepProfile(
     string Device, string Model, int TokensPerStep, Roofline Roofline, IReadOnlyList<ProfiledStep> Steps, double StepSeconds, double? HostSeconds)
@@ -72,7 +72,9 @@ internal sealed record StepProfile(
 
     private IReadOnlyList<OperationRow> Rows<TKey>(Func<TimedOperation, TKey> key) =>
     [
-        .. Steps.SelectMany(step => step.Device).GroupBy(key).Select(group => Row(group.First().Cost.Operation, [.. group])).OrderByDescending(row => row.Seconds),
+        .. Steps.SelectMany(step => step.Device).GroupBy(key)
+            .Select(group => Row(group.First().Cost.Operation, [.. group]))
+            .OrderByDescending(row => row.Seconds),
     ];
 
     private OperationRow Row(string name, IReadOnlyList<TimedOperation> calls)
@@ -80,8 +82,8 @@ internal sealed record StepProfile(
         double steps = Steps.Count, all = Steps.Sum(step => step.Device.Sum(operation => operation.Seconds));
         double seconds = calls.Sum(call => call.Seconds);
         double[] sorted = [.. calls.Select(call => call.Seconds).Order()];
-        return new OperationRow(name, Sizes(calls), calls.Count / steps, calls.Sum(call => call.Cost.Bytes) / steps, calls.Sum(call => call.Cost.Flops) / steps, seconds / steps,
-            sorted[sorted.Length / 2], sorted[0], calls.Sum(call => Roofline.Floor(call.Cost)) / steps, seconds / all);
+        return new OperationRow(name, Sizes(calls), calls.Count / steps, calls.Sum(call => call.Cost.Bytes) / steps, calls.Sum(call => call.Cost.Flops) / steps,
+            seconds / steps, sorted[sorted.Length / 2], sorted[0], calls.Sum(call => Roofline.Floor(call.Cost)) / steps, seconds / all);
     }
 
     private static string Sizes(IReadOnlyList<TimedOperation> calls)

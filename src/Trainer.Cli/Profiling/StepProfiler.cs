@@ -76,8 +76,8 @@ internal sealed class StepProfiler : IDisposable
         }
 
         var roofline = Roofline.Higher(before, measure());
-        string sizes = string.Create(CultureInfo.InvariantCulture,
-            $"L{config.Layers} H{config.Heads} C{config.Channels} T{settings.SeqLen} V{config.Vocabulary} B{settings.BatchSize}, {settings.TotalBatchTokens:N0} tokens a step");
+        string sizes = string.Create(CultureInfo.InvariantCulture, $"L{config.Layers} H{config.Heads} C{config.Channels} T{settings.SeqLen} V{config.Vocabulary}")
+            + string.Create(CultureInfo.InvariantCulture, $" B{settings.BatchSize}, {settings.TotalBatchTokens:N0} tokens a step");
         double step = Median(plain.Length > 0 ? plain.Select(times => times.Step) : profiled.Select(one => one.Whole.Seconds));
         return new StepProfile(backend.Description, sizes, settings.TotalBatchTokens!.Value, roofline, profiled, step,
             plain.Length > 0 ? Median(plain.Select(times => times.Host)) : null);

@@ -35,7 +35,8 @@ public readonly record struct OperationCost(string Operation, Shape Sizes, long 
     internal static OperationCost Zero(Tensor tensor) => new(nameof(IBackend.Zero), tensor.Shape, BytesOf(tensor), 0);
 
     /// <summary>Copying and rounding.</summary>
-    internal static OperationCost Convert(Tensor destination, Tensor source) => new(nameof(IBackend.Convert), source.Shape, BytesOf(destination) + BytesOf(source), 0);
+    internal static OperationCost Convert(Tensor destination, Tensor source) =>
+        new(nameof(IBackend.Convert), source.Shape, BytesOf(destination) + BytesOf(source), 0);
 
     /// <summary>4 R for the tokens, e C (2 R + T) for sums and both tables; one addition for each element.</summary>
     internal static OperationCost EmbeddingForward(long e, long b, long t, long c, long vocabulary)
@@ -48,7 +49,8 @@ public readonly record struct OperationCost(string Operation, Shape Sizes, long 
     internal static OperationCost EmbeddingBackward(long e, long b, long t, long c, long vocabulary)
     {
         long rows = b * t;
-        return new(nameof(IBackend.EmbeddingBackward), Extents(b, t, c), (4 * rows) + (e * rows * c) + (8 * c * (Math.Min(rows, vocabulary) + t)), 2 * rows * c);
+        return new(nameof(IBackend.EmbeddingBackward), Extents(b, t, c),
+            (4 * rows) + (e * rows * c) + (8 * c * (Math.Min(rows, vocabulary) + t)), 2 * rows * c);
     }
 
     /// <summary>2 e R C for input and output, 2 e C for weight and bias, 8 R for mean and rstd; 8 operations for each element.</summary>
@@ -65,10 +67,11 @@ public readonly record struct OperationCost(string Operation, Shape Sizes, long 
 
     /// <summary>e (R K + N K + R N) for input, weight and output, e N for a bias, e R N for what is kept; 2 R N K operations.</summary>
     internal static OperationCost LinearForward(long e, long rows, long n, long k, bool bias, bool preActivation) =>
-        new(nameof(IBackend.LinearForward), Extents(rows, n, k), e * ((rows * k) + (n * k) + (rows * n * (preActivation ? 2 : 1)) + (bias ? n : 0)), 2 * rows * n * k);
+        new(nameof(IBackend.LinearForward), Extents(rows, n, k),
+            e * ((rows * k) + (n * k) + (rows * n * (preActivation ? 2 : 1)) + (bias ? n : 0)), 2 * rows * n * k);
 
-    /// <summary>2 e for each element; 9 operations.</summary>
-    internal static OperationCost GeluForward(long e, Tensor output) => new(nameof(IBackend.GeluForward), output.Shape, 2 * e * output.Count, 9 * output.Count);
+    /// <summary>2 e for each element; 8 operations, as x · sigmoid(2 √(2/π) (x + 0.044715 x³)).</summary>
+    internal static OperationCost GeluForward(long e, Tensor output) => new(nameof(IBackend.GeluForward), output.Shape, 2 * e * output.Count, 8 * output.Count);
 
     /// <summary>e (R N + N K + R K) for dOutput, weight and dInput, e R K for what was kept; 2 R N K operations.</summary>
     internal static OperationCost LinearBackwardInput(long e, long rows, long n, long k, bool preActivation) =>
@@ -76,22 +79,26 @@ public readonly record struct OperationCost(string Operation, Shape Sizes, long 
 
     /// <summary>e (R N + R K) for dOutput and input, 4 (N K + N) for the gradients, twice where they are added to; 2 R N K operations.</summary>
     internal static OperationCost LinearBackwardWeight(long e, long rows, long n, long k, bool bias, bool accumulate) =>
-        new(nameof(IBackend.LinearBackwardWeight), Extents(rows, n, k), (e * rows * (n + k)) + (4 * ((n * k) + (bias ? n : 0)) * (accumulate ? 2 : 1)), 2 * rows * n * k);
+        new(nameof(IBackend.LinearBackwardWeight), Extents(rows, n, k),
+            (e * rows * (n + k)) + (4 * ((n * k) + (bias ? n : 0)) * (accumulate ? 2 : 1)), 2 * rows * n * k);
 
     /// <summary>4 e R C for queries, keys, values and output, 4 R NH for the log-sum-exp; 2 products over the pairs that the mask leaves.</summary>
     internal static OperationCost AttentionForward(long e, long b, long t, long c, long heads) =>
-        new(nameof(IBackend.AttentionForward), Extents(b, t, heads, c), (4 * e * b * t * c) + (4 * b * t * heads), AttentionFlops(AttentionForwardProducts, b, t, c));
+        new(nameof(IBackend.AttentionForward), Extents(b, t, heads, c),
+            (4 * e * b * t * c) + (4 * b * t * heads), AttentionFlops(AttentionForwardProducts, b, t, c));
 
     /// <summary>8 e R C for queries, keys, values, their gradients, output and its gradient, 4 R NH; 5 products, one of them again.</summary>
     internal static OperationCost AttentionBackward(long e, long b, long t, long c, long heads) =>
-        new(nameof(IBackend.AttentionBackward), Extents(b, t, heads, c), (8 * e * b * t * c) + (4 * b * t * heads), AttentionFlops(AttentionBackwardProducts, b, t, c));
+        new(nameof(IBackend.AttentionBackward), Extents(b, t, heads, c),
+            (8 * e * b * t * c) + (4 * b * t * heads), AttentionFlops(AttentionBackwardProducts, b, t, c));
 
     /// <summary>
     /// e R V for the logits, 8 R for targets and losses, and 4 operations for each logit: maximum, difference, exponential, sum. With the gradient e R Vp and
     /// 5 operations more.
     /// </summary>
     internal static OperationCost SoftmaxCrossEntropy(long e, long rows, long vocabulary, long padded, bool gradient) =>
-        new(nameof(IBackend.SoftmaxCrossEntropy), Extents(rows, padded), rows * ((e * (vocabulary + (gradient ? padded : 0))) + 8), rows * vocabulary * (gradient ? 9 : 4));
+        new(nameof(IBackend.SoftmaxCrossEntropy), Extents(rows, padded),
+            rows * ((e * (vocabulary + (gradient ? padded : 0))) + 8), rows * vocabulary * (gradient ? 9 : 4));
 
     /// <summary>4 for each value and 8 for the total; one addition for each value.</summary>
     internal static OperationCost AddMean(Tensor values) => new(nameof(IBackend.AddMean), values.Shape, (4 * values.Count) + 8, values.Count);

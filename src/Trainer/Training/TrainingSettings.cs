@@ -12,7 +12,8 @@ public sealed partial record TrainingSettings
     /// <summary>A heading of the help text, over settings that say where a run reads and writes, and not what its steps do.</summary>
     public const string RunGroup = "Run", DataGroup = "Data", ReportGroup = "Evaluation, checkpoints, samples";
 
-    private const string ModelGroup = "Model", ComputeGroup = "Device", LengthGroup = "Length and batch", OptimizerGroup = "Optimizer", RegularizerGroup = "Regularizer";
+    private const string ModelGroup = "Model", ComputeGroup = "Device", LengthGroup = "Length and batch",
+        OptimizerGroup = "Optimizer", RegularizerGroup = "Regularizer";
 
     /// <summary>Where everything is written.</summary>
     [Setting(RunGroup, "the run directory", "DIR", Default = "a new one under runs/", Recorded = false)]

@@ -25,8 +25,9 @@ internal sealed class OperationCostTests
             Assert.That(OperationCost.LinearBackwardInput(4, Rows, n, k, preActivation: true), Is.EqualTo(Cost("LinearBackwardInput", 4 * 149, 420)));
 
             // 30 + 42 of bf16, and 35 + 5 gradients of fp32, which are also read where they are added to.
-            Assert.That(OperationCost.LinearBackwardWeight(2, Rows, n, k, bias: true, accumulate: false), Is.EqualTo(Cost("LinearBackwardWeight", 144 + 160, 420)));
-            Assert.That(OperationCost.LinearBackwardWeight(2, Rows, n, k, bias: false, accumulate: true), Is.EqualTo(Cost("LinearBackwardWeight", 144 + 280, 420)));
+            const string weight = "LinearBackwardWeight";
+            Assert.That(OperationCost.LinearBackwardWeight(2, Rows, n, k, bias: true, accumulate: false), Is.EqualTo(Cost(weight, 144 + 160, 420)));
+            Assert.That(OperationCost.LinearBackwardWeight(2, Rows, n, k, bias: false, accumulate: true), Is.EqualTo(Cost(weight, 144 + 280, 420)));
         });
 
         static OperationCost Cost(string operation, long bytes, long flops) => new(operation, new Shape(Rows, n, k), bytes, flops);
@@ -59,6 +60,7 @@ internal sealed class OperationCostTests
             Same(OperationCost.EmbeddingForward(e, B, T, C, V), EmbeddingKernels.Forward(B, T, C, distinctTokens: Rows, type));
             Same(OperationCost.EmbeddingForward(e, B, T, C, vocabulary: 4), EmbeddingKernels.Forward(B, T, C, distinctTokens: 4, type));
             Same(OperationCost.SoftmaxCrossEntropy(e, Rows, V, Vp, gradient: true), ClassifierKernels.SoftmaxCrossEntropy(Rows, V, Vp, 99 << 10, type));
+            Same(OperationCost.GeluForward(e, new Tensor(1, ElementType.Float32, new Shape(Rows, C))), ElementwiseKernels.GeluForward(Rows * C, type));
             Same(OperationCost.AddMean(new Tensor(1, ElementType.Float32, new Shape(Rows))), OptimizerKernels.Mean(Rows));
         });
 

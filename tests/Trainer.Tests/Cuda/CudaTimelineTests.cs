@@ -36,16 +36,17 @@ public sealed class CudaTimelineTests
         {
             foreach (string name in new[]
             {
-                "copy to device", "fill", "embedding_forward", "layernorm_forward", "residual_layernorm_forward", "attention_forward", "softmax_cross_entropy", "mean",
-                "layernorm_backward", "layernorm_backward_reduce", "attention_backward", "embedding_backward_positions", "embedding_sort_tokens", "square_sums",
-                "sum_chunks", "before_step", "adam_update", "after_step",
+                "copy to device", "fill", "embedding_forward", "layernorm_forward", "residual_layernorm_forward", "attention_forward",
+                "softmax_cross_entropy", "mean", "layernorm_backward", "layernorm_backward_reduce", "attention_backward", "embedding_backward_positions",
+                "embedding_sort_tokens", "square_sums", "sum_chunks", "before_step", "adam_update", "after_step",
             })
             {
                 Assert.That(rowsByName.Select(row => row.Operation), Has.Some.StartsWith(name));
             }
 
             // Each linear layer three times, whoever does it: at least 2 R N K operations, tiles being more.
-            double products = profile.BySize().Where(row => row.Sizes.Split('x').Length == 3 && row.Sizes.StartsWith($"{rows}x", StringComparison.Ordinal)).Sum(row => row.Flops);
+            var linear = profile.BySize().Where(row => row.Sizes.Split('x').Length == 3 && row.Sizes.StartsWith($"{rows}x", StringComparison.Ordinal));
+            double products = linear.Sum(row => row.Flops);
             Assert.That(products, Is.AtLeast(3 * 2.0 * rows * ((12 * c * c) + (padded * c))));
             Assert.That(rowsByName.Sum(row => row.Share), Is.EqualTo(1).Within(1e-12));
             Assert.That(profile.HostSeconds, Is.Positive.And.AtMost(profile.StepSeconds));
