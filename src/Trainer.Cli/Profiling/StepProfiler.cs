@@ -84,7 +84,12 @@ internal sealed class StepProfiler : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _device?.Dispose();
+    public void Dispose()
+    {
+        // Still there when a step failed.
+        _backend.Observer = null;
+        _device?.Dispose();
+    }
 
     private static double Median(IEnumerable<double> values)
     {
