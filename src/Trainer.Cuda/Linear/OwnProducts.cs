@@ -6,36 +6,31 @@ namespace Trainer.Cuda;
 /// <summary>The products of our own kernels on one device.</summary>
 internal sealed class OwnProducts(CudaKernels kernels, TensorMaps maps, LinearArithmetic arithmetic)
 {
-    private const string Wgmma = "wgmma", Mma = "mma", Float = "f32", Tf32 = "tf32", Splits = "splits";
+    private const string Wgmma = "wgmma", Splits = "splits";
+
+    private readonly TileKernels _family = arithmetic.Type == KernelType.Bf16 ? TileKernels.Mma
+        : arithmetic.UsesTensorFloat32 ? TileKernels.TensorFloat32
+        : TileKernels.Float32;
 
     private CudaContext Context => kernels.Context;
 
-    private bool IsHalf => arithmetic.Type == KernelType.Bf16;
-
-    private FloatProduct FloatProduct => arithmetic.UsesTensorFloat32 ? FloatProduct.Tf32 : FloatProduct.Float32;
+    private bool HasWgmma => arithmetic.Type == KernelType.Bf16 && Context.IsHopper;
 
     /// <summary>The one that is expected to be the fastest.</summary>
-    public LinearProduct Expected(in LinearShape shape) =>
-        !IsHalf ? Floats(shape)
-        : Context.IsHopper ? new WgmmaProduct(kernels, maps, shape, WgmmaProduct.ExpectedPlan(shape, Context.Multiprocessors))
-        : new MmaProduct(kernels, shape, MmaProduct.ExpectedSplits(shape, Context.Multiprocessors));
+    public LinearProduct Expected(in LinearShape shape) => HasWgmma
+        ? new WgmmaProduct(kernels, maps, shape, WgmmaProduct.ExpectedPlan(shape, Context.Multiprocessors))
+        : Tiles(shape);
 
     /// <summary>All that may be the fastest.</summary>
     public IEnumerable<LinearProduct> All(LinearShape shape)
     {
-        if (!IsHalf)
-        {
-            yield return Floats(shape);
-            yield break;
-        }
-
-        if (Context.IsHopper)
+        if (HasWgmma)
         {
             foreach (GemmPlan plan in WgmmaProduct.Plans(shape, Context.Multiprocessors))
                 yield return new WgmmaProduct(kernels, maps, shape, plan);
         }
 
-        yield return new MmaProduct(kernels, shape, MmaProduct.ExpectedSplits(shape, Context.Multiprocessors));
+        yield return Tiles(shape);
     }
 
     /// <summary>The scratch memory that any of them needs at most.</summary>
@@ -43,9 +38,8 @@ internal sealed class OwnProducts(CudaKernels kernels, TensorMaps maps, LinearAr
     {
         if (shape.Form != LinearForm.BackwardWeight)
             return 0;
-        int splits = IsHalf ? MmaProduct.ExpectedSplits(shape, Context.Multiprocessors)
-            : FloatTileProduct.ExpectedSplits(FloatProduct, shape, Context.Multiprocessors);
-        if (IsHalf && Context.IsHopper)
+        int splits = TileProduct.ExpectedSplits(_family, shape, Context.Multiprocessors);
+        if (HasWgmma)
             splits = Math.Max(splits, WgmmaProduct.Plans(shape, Context.Multiprocessors).Max(plan => plan.Splits));
         return sizeof(float) * GemmKernels.PartialCount(shape.N, shape.K, splits);
     }
@@ -53,22 +47,18 @@ internal sealed class OwnProducts(CudaKernels kernels, TensorMaps maps, LinearAr
     /// <summary>The product that once had a name; null if there is none of that name here.</summary>
     public LinearProduct? Restore(in LinearShape shape, string name)
     {
-        int mostSplits = shape.Form == LinearForm.BackwardWeight ? GemmKernels.MaxSplits : 1;
-        LinearProduct? product = name.Split(' ') switch
-        {
-            [Wgmma, var width, Splits, var splits] when IsHalf && Context.IsHopper && IsNumber(width, 256, out int w) && GemmWgmmaKernels.Widths.Contains(w)
-                && IsNumber(splits, mostSplits, out int parts) && parts <= GemmWgmmaKernels.DepthTiles(shape.Rows) => new WgmmaProduct(kernels, maps, shape, new(w, parts)),
-            [Mma, Splits, var splits] when IsHalf && IsNumber(splits, mostSplits, out int parts) && parts <= GemmMmaKernels.DepthTiles(shape.Rows)
-                => new MmaProduct(kernels, shape, parts),
-            [Float or Tf32, Splits, var splits] when !IsHalf && IsNumber(splits, mostSplits, out int parts) && parts <= GemmFloatKernels.DepthTiles(shape.Rows)
-                => new FloatTileProduct(kernels, FloatProduct, shape, parts),
-            _ => null,
-        };
+        string[] words = name.Split(' ');
+        LinearProduct? product = null;
+        if (words is [Wgmma, var width, Splits, var parts] && HasWgmma && IsNumber(width, out int w) && GemmWgmmaKernels.Widths.Contains(w)
+            && IsNumber(parts, out int splits) && splits <= WgmmaProduct.MostSplits(shape))
+            product = new WgmmaProduct(kernels, maps, shape, new(w, splits));
+        else if (words is [var family, Splits, var tileParts] && family == TileProduct.NameOf(_family)
+            && IsNumber(tileParts, out int tileSplits) && tileSplits <= TileProduct.MostSplits(_family, shape))
+            product = new TileProduct(kernels, _family, shape, tileSplits);
+
+        // The same number may be written in another way.
         return product?.Name == name ? product : null;
     }
-
-    private FloatTileProduct Floats(in LinearShape shape) =>
-        new(kernels, FloatProduct, shape, FloatTileProduct.ExpectedSplits(FloatProduct, shape, Context.Multiprocessors));
 
     private static bool IsNumber(string text, out int number) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out number) && number >= 1;
 
