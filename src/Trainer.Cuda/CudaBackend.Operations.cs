@@ -11,6 +11,7 @@ public sealed partial class CudaBackend
     private const int NoIgnoredTarget = -1;
 
     private readonly Dictionary<LaunchKey, PreparedKernel> _prepared = [];
+    private SquareSumsLaunch? _squares;
 
     /// <inheritdoc/>
     protected override void ConvertElements(Tensor destination, Tensor source)
@@ -104,18 +105,16 @@ public sealed partial class CudaBackend
     /// <inheritdoc/>
     protected override void AddSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums)
     {
-        var units = new int[segments.Length];
-        Array.Fill(units, -1);
-        var table = new TensorTable(segments, units);
-        ReadOnlySpan<byte> spans = MemoryMarshal.AsBytes(table.Spans);
-        long spanBytes = Arena.RoundUp(spans.Length), partialBytes = Arena.RoundUp(sizeof(double) * (long)table.Chunks);
+        if (_squares is null || !_squares.IsOf(segments))
+            _squares = new SquareSumsLaunch(_kernels, segments);
+        ReadOnlySpan<byte> spans = MemoryMarshal.AsBytes(_squares.Table.Spans);
+        long spanBytes = Arena.RoundUp(spans.Length), partialBytes = Arena.RoundUp(sizeof(double) * (long)_squares.Table.Chunks);
         ulong spanTable = _scratch.Take(spanBytes + partialBytes + (sizeof(double) * segments.Length));
         ulong partial = spanTable + (ulong)spanBytes, result = partial + (ulong)partialBytes;
         _context.MakeCurrent();
         _staging.Upload(spans, spanTable);
-        if (table.Chunks > 0)
-            _kernels.Prepare(OptimizerKernels.SquareSums(table)).Launch(partial, values, spanTable, segments.Length);
-        _kernels.Prepare(OptimizerKernels.SumChunks(table, 1)).Launch(result, partial, spanTable, 1);
+        _squares.Squares?.Launch(partial, values, spanTable, segments.Length);
+        _squares.Sums.Launch(result, partial, spanTable, 1);
         _staging.Download(result, MemoryMarshal.AsBytes(sums));
     }
 
@@ -133,5 +132,30 @@ public sealed partial class CudaBackend
         if (!_prepared.TryGetValue(key, out PreparedKernel? kernel))
             _prepared.Add(key, kernel = _kernels.Prepare(launch(key, this)));
         return kernel;
+    }
+
+    /// <summary>The kernels of the sums of squares of some segments: the last ones asked for are mostly asked for again.</summary>
+    private sealed class SquareSumsLaunch
+    {
+        private readonly Segment[] _segments;
+
+        public SquareSumsLaunch(CudaKernels kernels, ReadOnlySpan<Segment> segments)
+        {
+            _segments = segments.ToArray();
+            var units = new int[segments.Length];
+            Array.Fill(units, -1);
+            Table = new TensorTable(segments, units);
+            Squares = Table.Chunks > 0 ? kernels.Prepare(OptimizerKernels.SquareSums(Table)) : null;
+            Sums = kernels.Prepare(OptimizerKernels.SumChunks(Table, 1));
+        }
+
+        public TensorTable Table { get; }
+
+        /// <summary>None where all segments are empty.</summary>
+        public PreparedKernel? Squares { get; }
+
+        public PreparedKernel Sums { get; }
+
+        public bool IsOf(ReadOnlySpan<Segment> segments) => segments.SequenceEqual(_segments);
     }
 }
