@@ -183,5 +183,10 @@ inline float __uint_as_float(unsigned v) { return std::bit_cast<float>(v); }
 inline float __int_as_float(int v) { return std::bit_cast<float>(v); }
 inline float rsqrtf(float v) { return 1.0f / std::sqrt(v); }
 inline float __fdividef(float a, float b) { return a / b; }
+inline double __dmul_rn(double a, double b) {
+    double product = a * b;
+    asm("" : "+x"(product));   // so that no compiler makes one instruction of it and a sum that follows
+    return product;
+}
 using std::isfinite;
 using std::isnan;

@@ -18,6 +18,18 @@ SIMT_EXPORT size_t simt_live_buffers(void);
 /* The kernels of this library: name i, or NULL from the last on. */
 SIMT_EXPORT const char* simt_kernel_name(int i);
 
+/* What a kernel takes. */
+enum { SIMT_POINTER = 0, SIMT_INTEGER = 1, SIMT_FLOAT = 2, SIMT_STRUCTURE = 3 };
+typedef struct simt_parameter {
+    uint32_t bytes, alignment, kind;
+} simt_parameter;
+
+/* The parameters of kernel i: how many, and where they are described for as long as the library is loaded. -1: there is no kernel i. */
+SIMT_EXPORT int simt_kernel_parameters(int i, const simt_parameter** parameters);
+
+/* 0: races on device memory are not looked for, which is faster. Everything else is checked as before. */
+SIMT_EXPORT void simt_check_races(int on);
+
 /* 1: every load and store of a kernel is checked and counted. 0: AddressSanitizer checks them instead; races and the use of words that were
    never written are not seen, and traffic is not counted. */
 SIMT_EXPORT int simt_sees_accesses(void);
@@ -51,6 +63,9 @@ SIMT_EXPORT const char* simt_launch(const char* kernel, const simt_launch_config
    128 bytes, aligned to 64. NULL, or what is wrong. */
 SIMT_EXPORT const char* simt_encode_tensor_map(void* map, void* base, uint32_t rank, const uint64_t* extent, const uint64_t* pitch, const uint32_t* box,
                                                uint32_t swizzle);
+
+/* The address of the tensor that a kernel's argument of so many bytes is a map of; NULL when it is no map. */
+SIMT_EXPORT void* simt_tensor_map_base(const void* map, size_t bytes);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 // kernel.h - SIMT_KERNEL(name) makes a compiled kernel known by name. The build writes one line of it for each kernel of a .cu file.
 #pragma once
 #include "simt.h"
+#include "simt_api.h"
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -10,7 +11,7 @@ namespace simt {
 
 struct Kernel {
     const char* name;
-    std::vector<size_t> argument_bytes;
+    std::vector<simt_parameter> parameters;
     // Calls `run` with a function that executes the kernel for the running thread, with typed copies of the arguments.
     void (*bind)(void* const* arguments, void (*run)(void (*body)(void*), void* context, void* launch), void* launch);
 };
@@ -18,9 +19,16 @@ struct Kernel {
 void add_kernel(const Kernel& kernel);
 const std::vector<Kernel>& kernels();
 
+template <class T> constexpr simt_parameter parameter_of() {
+    uint32_t kind = std::is_pointer_v<T> ? SIMT_POINTER
+        : std::is_floating_point_v<T> ? SIMT_FLOAT
+        : std::is_integral_v<T> || std::is_enum_v<T> ? SIMT_INTEGER : SIMT_STRUCTURE;
+    return {sizeof(T), alignof(T), kind};
+}
+
 template <auto F> struct Bound;
 template <class... A, void (*F)(A...)> struct Bound<F> {
-    static Kernel kernel(const char* name) { return {name, {sizeof(A)...}, bind}; }
+    static Kernel kernel(const char* name) { return {name, {parameter_of<A>()...}, bind}; }
     static void bind(void* const* arguments, void (*run)(void (*)(void*), void*, void*), void* launch) {
         bind(arguments, run, launch, std::index_sequence_for<A...>{});
     }

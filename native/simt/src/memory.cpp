@@ -4,6 +4,7 @@
 #include "trace.h"
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <sys/mman.h>
 
@@ -17,16 +18,18 @@ constexpr unsigned char band_pattern = 0xa5;
 
 std::vector<Buffer*> buffers;
 std::vector<Buffer*> page_owner;             // null: guard pages and free ones
-std::map<size_t, std::vector<size_t>> free_runs;   // by length: first pages
+std::map<size_t, std::deque<size_t>> free_runs;     // by length: first pages, the one that was freed first in front
 size_t next_page = 1;
 
-size_t take_pages(size_t count) {            // 0: none left. A guard page follows each run
-    if (auto run = free_runs.find(count); run != free_runs.end() && !run->second.empty()) {
-        size_t first = run->second.back();
-        run->second.pop_back();
+// 0: none left. A guard page follows each run. Addresses are given out again as late as possible, so that a late use of freed memory is noticed.
+size_t take_pages(size_t count) {
+    if ((next_page + count + 1) * page_bytes > arena_bytes) {
+        auto run = free_runs.find(count);
+        if (run == free_runs.end() || run->second.empty()) return 0;
+        size_t first = run->second.front();
+        run->second.pop_front();
         return first;
     }
-    if ((next_page + count + 1) * page_bytes > arena_bytes) return 0;
     size_t first = next_page;
     next_page += count + 1;
     page_owner.resize(next_page);
@@ -50,8 +53,8 @@ void* allocate(size_t bytes, const char* name) {
     unsigned char* start = arena + first * page_bytes;
     if (mprotect(start, pages * page_bytes, PROT_READ | PROT_WRITE) != 0) return nullptr;
     auto* buffer = new Buffer{.name = name, .data = start + band_bytes, .bytes = bytes, .first_page = first, .pages = pages, .loaded = {}, .stored = {}};
-    memset(start, band_pattern, pages * page_bytes);
-    memset(buffer->data, 0, bytes);
+    memset(start, band_pattern, band_bytes);   // the rest is zeros: the pages are new, or were given back
+    memset(buffer->data + bytes, band_pattern, pages * page_bytes - band_bytes - bytes);
     ASAN_POISON_MEMORY_REGION(start - page_bytes, (pages + 2) * page_bytes);   // the guard pages too
     ASAN_UNPOISON_MEMORY_REGION(buffer->data, bytes);
     size_t cell_bytes = (bytes + 3) / 4 * sizeof(Cell);
@@ -122,6 +125,7 @@ Buffer& buffer_of(const void* p, size_t bytes, const char* verb) {
 
 void global_check(const void* p, size_t bytes, Access access) {
     Buffer& b = buffer_of(p, bytes, access == Access::read ? "reads" : "writes");
+    if (!races_are_checked) return;
     size_t offset = (const unsigned char*)p - b.data, end = offset + bytes;
     for (size_t word = offset / 4; word * 4 < end; word++) {
         uint8_t part = 0xf;

@@ -12,7 +12,7 @@ struct Buffer {
     std::vector<uint64_t> loaded, stored;            // while tracing: a bit for each two bytes that the launch accessed
 };
 
-constexpr size_t arena_bytes = 64ull << 30;
+constexpr size_t arena_bytes = 1ull << 40;           // of addresses: there is memory in buffers only
 extern unsigned char* const arena;                   // the reserved range
 inline bool in_arena(const void* p) { return (size_t)((const unsigned char*)p - arena) < arena_bytes; }
 

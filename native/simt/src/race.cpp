@@ -3,6 +3,8 @@
 
 namespace simt {
 
+bool races_are_checked = true;
+
 struct Clock { int references; Known known; };
 
 namespace {

@@ -23,6 +23,8 @@ void acquire_products(int warp, uint32_t stamp);             // wgmma.wait_group
 
 enum class Access { read, write, atomic };
 
+extern bool races_are_checked;   // of device memory: where bytes lie is checked in any case
+
 // An access of the running thread to a word of memory. The object that holds the memory passes its cells, one for four bytes.
 struct Cell {
     uint32_t block = 0;              // serial of the block that wrote last; another block's is stale in shared memory
