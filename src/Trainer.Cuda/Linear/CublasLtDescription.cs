@@ -19,7 +19,9 @@ internal sealed class CublasLtDescription : IDisposable
     /// <param name="handle">The handle of the library.</param>
     /// <param name="shape">The product.</param>
     /// <param name="arithmetic">Of what.</param>
-    /// <param name="biasGradient">Of <see cref="LinearForm.BackwardWeight"/>: whether the epilogue computes the gradient of the bias, in fp32 like the result.</param>
+    /// <param name="biasGradient">
+    /// Of <see cref="LinearForm.BackwardWeight"/>: whether the epilogue computes the gradient of the bias, in fp32 like the result.
+    /// </param>
     public CublasLtDescription(nint handle, in LinearShape shape, LinearArithmetic arithmetic, bool biasGradient)
     {
         _handle = handle;
@@ -74,7 +76,7 @@ internal sealed class CublasLtDescription : IDisposable
             int found = CublasLt.FindAlgorithms(_handle, _matmul, _a, _b, _d, _d, preference, results);
 
             // The preference excludes the others; the check is for a library that does not keep to it.
-            return [.. results.Take(found).Where(result => result.State == 0 && (long)result.WorkspaceBytes <= workspaceBytes && IsDeterministic(result.Algorithm))];
+            return [.. results.Take(found).Where(result => result.State == 0 && IsUsable(result, workspaceBytes))];
         }
         catch (CublasException exception) when (exception.Code == CublasException.InvalidValue)
         {
@@ -90,12 +92,13 @@ internal sealed class CublasLtDescription : IDisposable
     /// <summary>An algorithm that was kept from another run, with what it needs; null if it cannot compute this product here.</summary>
     public MatmulHeuristic? Check(in MatmulAlgorithm algorithm, long workspaceBytes) =>
         CublasLt.CheckAlgorithm(_handle, _matmul, _a, _b, _d, _d, algorithm, out MatmulHeuristic result)
-        && (long)result.WorkspaceBytes <= workspaceBytes && IsDeterministic(algorithm)
+        && IsUsable(result with { Algorithm = algorithm }, workspaceBytes)
             ? result with { Algorithm = algorithm }
             : null;
 
     /// <summary>Puts the product into a stream: D = epilogue(op(A) op(B) + beta D).</summary>
-    public void Run(in MatmulAlgorithm algorithm, ulong a, ulong b, float beta, ulong d, ulong bias, ulong auxiliary, ulong workspace, long workspaceBytes, nint stream)
+    public void Run(
+        in MatmulAlgorithm algorithm, ulong a, ulong b, float beta, ulong d, ulong bias, ulong auxiliary, ulong workspace, long workspaceBytes, nint stream)
     {
         // By value at the time of the call, like everything else in the description.
         if (HasBias)
@@ -130,7 +133,10 @@ internal sealed class CublasLtDescription : IDisposable
         _ => biasGradient ? MatmulEpilogue.BiasGradientB : MatmulEpilogue.None,
     };
 
-    private static bool IsDeterministic(in MatmulAlgorithm algorithm) =>
-        CublasLt.Setting(algorithm, AlgorithmSetting.SplitK) <= 1
-        || ((ReductionSchemes)CublasLt.Setting(algorithm, AlgorithmSetting.ReductionScheme) & ReductionSchemes.InPlace) == 0;
+    private static bool IsUsable(in MatmulHeuristic found, long workspaceBytes)
+    {
+        bool inPlace = CublasLt.Setting(found.Algorithm, AlgorithmSetting.SplitK) > 1
+            && ((ReductionSchemes)CublasLt.Setting(found.Algorithm, AlgorithmSetting.ReductionScheme) & ReductionSchemes.InPlace) != 0;
+        return (long)found.WorkspaceBytes <= workspaceBytes && !inPlace;
+    }
 }

@@ -23,7 +23,8 @@ internal sealed class CublasLtProduct : LinearProduct
     private readonly PreparedKernel? _addBias;
     private readonly KernelLaunch _cost;
 
-    private CublasLtProduct(CudaKernels kernels, CublasHandles blas, LinearShape shape, LinearArithmetic arithmetic, bool biasInEpilogue, in MatmulHeuristic found)
+    private CublasLtProduct(
+        CudaKernels kernels, CublasHandles blas, LinearShape shape, LinearArithmetic arithmetic, bool biasInEpilogue, in MatmulHeuristic found)
     {
         (_kernels, _shape) = (kernels, shape);
         (_algorithm, _workspaceBytes) = (found.Algorithm, Arena.RoundUp((long)found.WorkspaceBytes));
@@ -41,11 +42,14 @@ internal sealed class CublasLtProduct : LinearProduct
     }
 
     /// <inheritdoc/>
-    /// <remarks><c>cublasLt 120405 [bias-gradient] algorithm</c>, the algorithm in hexadecimal digits as it lies in memory, zeros at the end left out.</remarks>
+    /// <remarks>
+    /// <c>cublasLt 120405 [bias-gradient] algorithm</c>, the algorithm in hexadecimal digits as it lies in memory, zeros at the end left out.
+    /// </remarks>
     public override string Name { get; }
 
     /// <inheritdoc/>
-    public override long ScratchBytes => Math.Max(_workspaceBytes + (_addBias is null ? 0 : sizeof(float) * (long)_shape.N), _bias is null ? 0 : BiasGradient.ScratchBytes(_shape));
+    public override long ScratchBytes => Math.Max(
+        _workspaceBytes + (_addBias is null ? 0 : sizeof(float) * (long)_shape.N), _bias is null ? 0 : BiasGradient.ScratchBytes(_shape));
 
     /// <summary>The scratch memory that any of these products needs at most.</summary>
     public static long MostScratchBytes(CublasHandles blas, in LinearShape shape) => shape is { Form: LinearForm.BackwardWeight, Bias: true }
@@ -77,7 +81,9 @@ internal sealed class CublasLtProduct : LinearProduct
             || name != NameOf(blas, biasInEpilogue, algorithm) || (biasInEpilogue && !MayHaveBiasGradient(shape, arithmetic)))
             return null;
         using var description = new CublasLtDescription(blas.Lt, shape, arithmetic, biasInEpilogue);
-        return description.Check(algorithm, blas.WorkspaceBytes) is { } found ? new CublasLtProduct(kernels, blas, shape, arithmetic, biasInEpilogue, found) : null;
+        return description.Check(algorithm, blas.WorkspaceBytes) is { } found
+            ? new CublasLtProduct(kernels, blas, shape, arithmetic, biasInEpilogue, found)
+            : null;
     }
 
     /// <inheritdoc/>

@@ -22,8 +22,10 @@ internal static class LibraryCost
             LinearForm.BackwardInputGelu => (rows * n) + (n * k) + (2 * rows * k),
             _ => (rows * n) + (rows * k),
         };
-        long sums = shape.Form == LinearForm.BackwardWeight ? (n * k * (shape.Accumulate ? 2 : 1)) + (withBias && shape.Bias ? n : 0) : 0;
-        long bias = shape.Form != LinearForm.BackwardWeight && withBias && shape.Bias ? n : 0;
-        return new KernelLaunch($"{library}_{shape.FormName.Replace('-', '_')}", new(1), new(1), 0, (element * (elements + bias)) + (sizeof(float) * sums), (long)shape.Flops);
+        long bytes = element * elements, bias = withBias && shape.Bias ? n : 0;
+        bytes += shape.Form == LinearForm.BackwardWeight
+            ? sizeof(float) * ((n * k * (shape.Accumulate ? 2 : 1)) + bias)
+            : element * bias;
+        return new KernelLaunch($"{library}_{shape.FormName.Replace('-', '_')}", new(1), new(1), 0, bytes, (long)shape.Flops);
     }
 }

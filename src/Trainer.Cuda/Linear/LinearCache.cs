@@ -17,7 +17,8 @@ internal sealed record LinearCacheKey(string Device, string ComputeCapability, i
     {
         get
         {
-            string text = string.Create(CultureInfo.InvariantCulture, $"{Device} {ComputeCapability} driver {Driver} cublasLt {CublasLt} cublas {Cublas} trainer {Trainer}");
+            string text = string.Create(CultureInfo.InvariantCulture,
+                $"{Device} {ComputeCapability} driver {Driver} cublasLt {CublasLt} cublas {Cublas} trainer {Trainer}");
             return $"{string.Concat(text.Select(c => char.IsAsciiLetterOrDigit(c) || c == '.' ? c : '-'))}.json";
         }
     }

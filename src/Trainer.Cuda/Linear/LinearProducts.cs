@@ -109,7 +109,8 @@ internal sealed class LinearProducts : IDisposable
         return fastest;
     }
 
-    private LinearCacheKey CacheKey() => new(_kernels.Context.Name, _kernels.Context.ComputeCapability.ToString(), Driver.Version(), _blas.LtVersion, _blas.ClassicVersion,
+    private LinearCacheKey CacheKey() => new(
+        _kernels.Context.Name, _kernels.Context.ComputeCapability.ToString(), Driver.Version(), _blas.LtVersion, _blas.ClassicVersion,
         typeof(LinearProducts).Assembly.GetName().Version?.ToString(3) ?? string.Empty);
 }
 

@@ -61,9 +61,9 @@ internal sealed class LinearSelector(CudaKernels kernels, LinearCandidates candi
     /// <remarks>
     /// It tells a wrong layout, a wrong epilogue, and what was not added from rounding, on operands whose results are about 1. bf16: each result is off
     /// by at most 2⁻⁹ of itself, and a GELU passes on up to 1.6 times that: together below 2⁻⁷. TF32: operands are rounded to 2⁻¹¹ of themselves, or cut
-    /// off at 2⁻¹⁰: 3 · 2⁻¹⁰ at the worst, below 2⁻⁸. Gradients of weights, fp32 sums of bf16 products: tensor cores cut off each of K / 16 additions, by 2⁻²⁴ of
-    /// partial sums that grow like a root, together 2/3 · K / 16 · 2⁻²⁴: 2⁻⁹ for K up to 780,000. fp32: the error of a sum of independent numbers has
-    /// a standard deviation of about 0.3 · 2⁻²⁴ √K, which is allowed 25 times.
+    /// off at 2⁻¹⁰: 3 · 2⁻¹⁰ at the worst, below 2⁻⁸. Gradients of weights, fp32 sums of bf16 products: tensor cores cut off each of K / 16 additions,
+    /// by 2⁻²⁴ of partial sums that grow like a root, together 2/3 · K / 16 · 2⁻²⁴: 2⁻⁹ for K up to 780,000. fp32: the error of a sum of independent
+    /// numbers has a standard deviation of about 0.3 · 2⁻²⁴ √K, which is allowed 25 times.
     /// </remarks>
     internal double Tolerance(in LinearShape shape) =>
         arithmetic.UsesTensorFloat32 ? Math.ScaleB(1, -8)
