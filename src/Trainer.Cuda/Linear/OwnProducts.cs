@@ -9,7 +9,7 @@ internal sealed class OwnProducts(CudaKernels kernels, TensorMaps maps, LinearAr
     private const string Wgmma = "wgmma", Splits = "splits";
 
     private readonly TileKernels _family = arithmetic.Type == KernelType.Bf16 ? TileKernels.Mma
-        : arithmetic.UsesTensorFloat32 && kernels.Has("gemm_forward_tf32") ? TileKernels.TensorFloat32
+        : arithmetic.UsesTensorFloat32 ? TileKernels.TensorFloat32
         : TileKernels.Float32;
 
     private CudaContext Context => kernels.Context;

@@ -92,7 +92,10 @@ public sealed class LinearProductTests
         Assert.That(gradient.Any(name => name.Contains(" bias-gradient ", StringComparison.Ordinal)), Is.EqualTo(!_precision.UsesTensorFloat32));
         foreach (string[] names in new[] { plain, fused, gradient })
         {
-            string[] own = _precision.Working == ElementType.BFloat16 ? ["wgmma 128 ", "wgmma 192 ", "wgmma 256 ", "mma "] : ["f32 "];
+            string[] own = _precision.Working == ElementType.BFloat16
+                ? ["wgmma 128 ", "wgmma 192 ", "wgmma 256 ", "mma "]
+                : _precision.UsesTensorFloat32 ? ["tf32 "]
+                : ["f32 "];
             foreach (string start in own)
                 Assert.That(names, Has.Some.StartsWith(start));
         }
