@@ -69,7 +69,7 @@ internal sealed class AttentionTests
                 qkv[i] = Bf16.Value(Bf16.Round(60 * qkv[i]));
         }
 
-        Assert.That(new AttentionReference(version, shape, qkv, Gradient(shape)).LogSumExp.Max(), Is.GreaterThan(10000));
+        Assert.That(version.Reference(shape, qkv, Gradient(shape)).LogSumExp.Max(), Is.GreaterThan(10000));
         ExpectBoth(version, shape, qkv, Gradient(shape));
     }
 
@@ -122,7 +122,7 @@ internal sealed class AttentionTests
         {
             AttentionShape one = new(1, 40, 1, headSize), shape = one with { B = 3 };
             float[] qkv = Qkv(one), dOutput = Gradient(one);
-            var reference = new AttentionReference(version, one, qkv, dOutput);
+            var reference = version.Reference(one, qkv, dOutput);
             KernelRun.InAllOrders(run =>
             {
                 double[] output = Forward(run, version, shape, Between(qkv)).Output.Values();
@@ -235,7 +235,7 @@ internal sealed class AttentionTests
 
     private static void ExpectForward(AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput)
     {
-        var reference = new AttentionReference(version, shape, qkv, dOutput);
+        var reference = version.Reference(shape, qkv, dOutput);
         KernelRun.InAllOrders(run =>
         {
             var (output, lse) = Forward(run, version, shape, qkv);
@@ -246,7 +246,7 @@ internal sealed class AttentionTests
 
     private static void ExpectBackward(AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput)
     {
-        var reference = new AttentionReference(version, shape, qkv, dOutput);
+        var reference = version.Reference(shape, qkv, dOutput);
         KernelRun.InAllOrders(run =>
         {
             var dQkv = Backward(run, version, shape, qkv, dOutput, reference.RoundedOutput, reference.LogSumExp.Floats());

@@ -31,6 +31,10 @@ internal abstract class AttentionVersion(KernelType type)
     /// <summary>The rows of a block at least: so often the other side is read.</summary>
     public virtual int BlockRows => 64;
 
+    /// <summary>What this version has to give, within its roundings.</summary>
+    public AttentionReference Reference(AttentionShape shape, float[] qkv, float[] dOutput) =>
+        new(new(Type.UnitRoundoff(), ProbabilityRoundoff, SumRoundings(shape.HeadSize)), shape.B, shape.T, shape.Heads, shape.HeadSize, qkv, dOutput);
+
     public abstract AttentionCall Forward(AttentionShape shape, DeviceBuffer output, DeviceBuffer lse, DeviceBuffer qkv);
 
     public virtual AttentionCall BackwardStats(AttentionShape shape, DeviceBuffer stats, DeviceBuffer lse, DeviceBuffer output, DeviceBuffer dOutput) =>

@@ -91,7 +91,7 @@ internal sealed class ElementwiseTests
         float[] pre = [.. TestValues.Normal(1000, 13, deviation: 2), 0, -0.7518f, 1.4f, 8, -8, 1e4f, -1e4f, 3e38f, -3e38f, 1e-30f, -3.5f, 50];
         pre = pre.RoundedTo(type);
         double[] expected = Array.ConvertAll(pre.Doubles(), ReferenceOperations.Gelu);
-        double[] tolerances = [.. pre.Zip(expected, (x, gelu) => GeluErrors.OfValue(x) + (type.UnitRoundoff() * Math.Abs(gelu)))];
+        double[] tolerances = [.. pre.Zip(expected, (x, gelu) => GeluTolerances.OfGpu(x) + (type.UnitRoundoff() * Math.Abs(gelu)))];
         KernelRun.InAllOrders(run =>
         {
             var (output, input) = (run.Output("out", type.Buffer(), pre.Length), run.Values(type, "pre", pre));

@@ -19,9 +19,6 @@ internal sealed class GemmTests(string name)
 {
     private const double U = TestValues.UnitRoundoff;
 
-    // The tanh GELU is nowhere steeper.
-    private const double LargestGeluSlope = 1.13;
-
     private readonly GemmImplementation _gemm = GemmImplementation.Create(name);
 
     private KernelType Type => _gemm.Type;
@@ -137,7 +134,7 @@ internal sealed class GemmTests(string name)
         double[] sums = ReferenceOperations.LinearForward(Factors(x), Factors(weight), bias ? b.Doubles() : null, r, n, k);
         double[] terms = ReferenceOperations.LinearForward(FactorMagnitudes(x), FactorMagnitudes(weight), bias ? b.Magnitudes() : null, r, n, k);
         double[] errors = terms.Scaled(2 * U * (k + 1)), activations = Array.ConvertAll(sums, ReferenceOperations.Gelu);
-        double[] activationErrors = [.. sums.Zip(errors, (sum, error) => (LargestGeluSlope * error) + GeluErrors.OfValue(sum))];
+        double[] activationErrors = [.. sums.Zip(errors, (sum, error) => (GeluTolerances.LargestSlope * error) + GeluTolerances.OfGpu(sum))];
         KernelRun.InAllOrders(run =>
         {
             var (y, pre) = (run.Output("y", Type.Buffer(), r * n), gelu ? run.Output("pre", Type.Buffer(), r * n) : null);
@@ -159,7 +156,7 @@ internal sealed class GemmTests(string name)
         {
             // errors[i] / (2 U n) bounds the sum that the derivative is multiplied with.
             double sum = errors[i] / (2 * U * n);
-            errors[i] = (LargestGeluSlope * errors[i]) + (sum * (GeluErrors.OfDerivative(pre[i]) + (2 * U)));
+            errors[i] = (GeluTolerances.LargestSlope * errors[i]) + (sum * (GeluTolerances.OfDerivativeOnGpu(pre[i]) + (2 * U)));
         }
 
         KernelRun.InAllOrders(run =>

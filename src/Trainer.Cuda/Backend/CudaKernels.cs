@@ -3,13 +3,13 @@ using Trainer.Cuda.Kernels;
 
 namespace Trainer.Cuda;
 
-/// <summary>Is told of every kernel before and after it is put into the stream.</summary>
+/// <summary>Is told of every kernel, library product, copy and fill before and after it is put into the stream.</summary>
 internal interface ILaunchObserver
 {
-    /// <summary>The kernel comes next.</summary>
+    /// <summary>It comes next.</summary>
     void Before(in KernelLaunch launch);
 
-    /// <summary>The kernel is in the stream.</summary>
+    /// <summary>It is in the stream.</summary>
     void After(in KernelLaunch launch);
 }
 

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Trainer.Compute;
 using Trainer.Cuda;
 
 namespace Trainer.Tests.Cuda;
@@ -7,22 +8,25 @@ namespace Trainer.Tests.Cuda;
 /// <summary>The driver simulator of <c>native/</c>, as the driver of this process.</summary>
 internal static unsafe class SimulatedDriver
 {
+    private static readonly string? Folder = Built();
+
+    /// <summary>Whether it is built, or the environment names a folder with another driver, as for the same tests on a GPU.</summary>
+    public static bool IsThere => Folder is not null || LibrarySearch.OnlyFolder(null) is not null;
+
     /// <summary>Makes it the driver, or skips the test where it is not built.</summary>
     public static void Require()
     {
-        // Named in the environment, or put by the build into artifacts/native of the repository that holds this assembly.
-        if (LibrarySearch.OnlyFolder(null) is not null)
-            return;
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            string native = Path.Combine(folder.FullName, "artifacts", "native");
-            if (!File.Exists(Path.Combine(native, "libcuda.so.1")))
-                continue;
-            CudaLibraries.Folder = native;
-            return;
-        }
+        if (!IsThere)
+            Assert.Ignore("the driver simulator is not built; ./build.sh --target=Native builds it");
+        if (LibrarySearch.OnlyFolder(null) is null)
+            CudaLibraries.Folder = Folder;
+    }
 
-        Assert.Ignore("the driver simulator is not built; ./build.sh --target=Native builds it");
+    /// <summary>A new CUDA backend over it, or skips the test where it is not built.</summary>
+    public static CudaBackend CreateBackend(Precision precision)
+    {
+        Require();
+        return new CudaBackend(new CudaBackendOptions { Precision = precision });
     }
 
     /// <summary>Whether errors are also written to standard error.</summary>
@@ -39,4 +43,17 @@ internal static unsafe class SimulatedDriver
     }
 
     private static nint Entry(string name) => NativeLibrary.GetExport(CudaLibraries.Load(CudaLibrary.Driver), name);
+
+    // The build puts it into artifacts/native of the repository that holds this assembly.
+    private static string? Built()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            string native = Path.Combine(folder.FullName, "artifacts", "native");
+            if (File.Exists(Path.Combine(native, "libcuda.so.1")))
+                return native;
+        }
+
+        return null;
+    }
 }

@@ -1,5 +1,7 @@
 using Trainer.Compute;
 using Trainer.Cpu;
+using Trainer.Tests.Compute;
+using Trainer.Tests.Cuda;
 
 namespace Trainer.Tests.Optimization;
 
@@ -17,6 +19,8 @@ internal static class OptimizerBackends
         yield return Of("reference", () => new ReferenceBackend(), OfDoublePrecision);
         foreach (var set in CpuInstructionSets.Supported)
             yield return Of($"cpu {set}", () => new CpuBackend(threads: 2, set), OfDoublePrecision);
+        if (SimulatedDriver.IsThere)
+            yield return Of("cuda fp32", () => SimulatedDriver.CreateBackend(Precision.Float32), new Arithmetic(Precision.Float32, IsGpu: true).SquareSum / 2);
     }
 
     private static TestFixtureData Of(string name, Func<IBackend> create, double normError) => new TestFixtureData(create, normError).SetArgDisplayNames(name);
