@@ -64,6 +64,9 @@ internal static class GemmFloatKernels
         return GemmKernels.Divide(tiles, Blocks(rows, TileDepth), units, TileFlops / share, (long)n * k, GemmKernels.MaxSplits).Splits;
     }
 
+    /// <summary>The tiles of the sum over so many rows: the most splits.</summary>
+    public static int DepthTiles(int rows) => Blocks(rows, TileDepth);
+
     // `rows` x `n`, and so on, is the layer; `height` x `width` the result, `depth` the sum. `bytes` is what is not an operand.
     private static KernelLaunch Product(string kernel, FloatProduct product, int rows, int n, int k, int height, int width, int depth, long bytes)
     {
