@@ -53,7 +53,9 @@ internal static unsafe partial class CublasLt
     /// <summary>Where that vector lies in device memory. Algorithms are found for its alignment.</summary>
     public static void SetBias(nint matmul, ulong address) => SetMatmul(matmul, BiasAddress, address);
 
-    /// <summary>How the auxiliary matrix of the epilogue lies, which has the shape and type of D: elements from one column to the next, a multiple of 8.</summary>
+    /// <summary>
+    /// How the auxiliary matrix of the epilogue lies, which has the shape and type of D: elements from one column to the next, a multiple of 8.
+    /// </summary>
     public static void SetAuxiliaryPitch(nint matmul, long leadingDimension) => SetMatmul(matmul, AuxiliaryPitch, leadingDimension);
 
     /// <summary>Where it lies, aligned to 16 bytes. Algorithms are found for its alignment.</summary>

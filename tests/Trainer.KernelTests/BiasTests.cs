@@ -31,7 +31,7 @@ internal sealed class BiasTests(KernelType type)
             run.Launch(BiasKernels.Gradient(rows, n, type), partial, run.Values(type, "dy", dy), rows, n);
             run.Launch(BiasKernels.Reduce(parts, n, accumulate), dBias, partial, parts, n, accumulate ? 1 : 0);
 
-            // A thread adds the rows of its part one by one, after that 8 warps, its share of the parts, and 16 warps: at most so many roundings follow each other.
+            // A thread adds the rows of its part one by one; then come 8 warps, a share of the parts, and 16 warps: so many roundings at most.
             double roundings = Math.Ceiling(rows / (8.0 * parts)) + 8 + Math.Ceiling(parts / 16.0) + 17;
             run.Expect(dBias, expected, terms.Scaled(roundings * U));
         });

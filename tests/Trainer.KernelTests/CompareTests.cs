@@ -49,7 +49,8 @@ internal sealed class CompareTests(KernelType type)
     public void The_sign_of_zero_is_a_difference_of_bits() => KernelRun.InAllOrders(run =>
     {
         var parts = run.Output("parts", BufferType.Double, CompareKernels.Quantities);
-        run.Launch(CompareKernels.Compare(8, type), parts, run.Values(type, "a", [0, -0f, 0, -0f, 1, 1, 1, 1]), run.Values(type, "b", [0, 0, -0f, -0f, 1, 1, 1, 1]), 8L);
+        var (a, b) = (run.Values(type, "a", [0, -0f, 0, -0f, 1, 1, 1, 1]), run.Values(type, "b", [0, 0, -0f, -0f, 1, 1, 1, 1]));
+        run.Launch(CompareKernels.Compare(8, type), parts, a, b, 8L);
         run.Expect(parts, [0, 4, 2], new double[3]);
     });
 
@@ -58,7 +59,8 @@ internal sealed class CompareTests(KernelType type)
     {
         const int count = 3 * 2048;
         var parts = run.Output("parts", BufferType.Double, CompareKernels.Quantities * CompareKernels.CompareBlocks(count));
-        TrafficCheck.IsIdeal(run, CompareKernels.Compare(count, type), parts, run.Values(type, "a", new float[count]), run.Values(type, "b", new float[count]), (long)count);
+        var (a, b) = (run.Values(type, "a", new float[count]), run.Values(type, "b", new float[count]));
+        TrafficCheck.IsIdeal(run, CompareKernels.Compare(count, type), parts, a, b, (long)count);
     });
 
     private static double Sum(DeviceBuffer parts, int quantity)

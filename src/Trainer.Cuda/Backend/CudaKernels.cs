@@ -47,9 +47,6 @@ internal sealed class CudaKernels : IDisposable
     /// <summary>The context that launches go to.</summary>
     public CudaContext Context => _context;
 
-    /// <summary>Whether there is a kernel of a name for this device.</summary>
-    public bool Has(string kernel) => _functions.ContainsKey(kernel);
-
     /// <summary>A kernel with its launch for some sizes. Whoever keeps it launches it again without allocating or computing anything.</summary>
     /// <exception cref="InvalidOperationException">There is no such kernel for this device.</exception>
     public PreparedKernel Prepare(in KernelLaunch launch)

@@ -22,7 +22,8 @@ internal static class BiasKernels
     public static KernelLaunch Reduce(int parts, int n, bool accumulate)
     {
         Check(parts, n);
-        return new("bias_gradient_reduce", new(Blocks(n, ReduceColumns)), new(ReduceThreads), 0, sizeof(float) * (long)n * (parts + (accumulate ? 2 : 1)), (long)parts * n);
+        long bytes = sizeof(float) * (long)n * (parts + (accumulate ? 2 : 1));
+        return new("bias_gradient_reduce", new(Blocks(n, ReduceColumns)), new(ReduceThreads), 0, bytes, (long)parts * n);
     }
 
     /// <summary>The parts in which the rows are added up.</summary>

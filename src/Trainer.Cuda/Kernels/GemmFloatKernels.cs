@@ -45,7 +45,7 @@ internal static class GemmFloatKernels
     public static KernelLaunch BackwardWeight(FloatProduct product, int rows, int n, int k, int splits, bool bias, bool accumulate)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(splits);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(splits, Blocks(rows, TileDepth));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(splits, DepthTiles(rows));
         var launch = Product("gemm_backward_weight", product, rows, n, k, n, k, rows, GemmKernels.SumBytes(n, k, splits, bias, accumulate));
         return launch with { Grid = new(checked(launch.Grid.X * splits)) };
     }
@@ -61,7 +61,7 @@ internal static class GemmFloatKernels
 
         // The rate, relative to that of tensor cores in bf16: half in tf32, and 67 of 990 TFLOP/s (H100) or 19.5 of 312 (A100) on the ordinary cores.
         double share = product == FloatProduct.Tf32 ? 1.0 / 2 : 1.0 / 15;
-        return GemmKernels.Divide(tiles, Blocks(rows, TileDepth), units, TileFlops / share, (long)n * k, GemmKernels.MaxSplits).Splits;
+        return GemmKernels.Divide(tiles, DepthTiles(rows), units, TileFlops / share, (long)n * k, GemmKernels.MaxSplits).Splits;
     }
 
     // `rows` x `n`, and so on, is the layer; `height` x `width` the result, `depth` the sum. `bytes` is what is not an operand.

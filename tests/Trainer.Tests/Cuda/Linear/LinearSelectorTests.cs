@@ -83,7 +83,7 @@ public sealed class LinearSelectorTests
         ];
         foreach (Planted product in wrong)
         {
-            Assert.That(Choice(shape, [product, new Planted("right", right, (operands, scratch) => right.Run(operands, scratch))], right), Is.EqualTo("right"), product.Name);
+            Assert.That(Choice(shape, [product, Right(right)], right), Is.EqualTo("right"), product.Name);
             Assert.That(Choice(shape, [product], right), Is.Null, product.Name);
         }
     }
@@ -100,7 +100,7 @@ public sealed class LinearSelectorTests
             if (runs++ % 2 == 0)
                 Driver.Fill((ulong)operands.Result.Address, 0, 1, _context.Stream);
         });
-        Assert.That(Choice(Gradient, [restless, new Planted("calm", right, (operands, scratch) => right.Run(operands, scratch))], right), Is.EqualTo("calm"));
+        Assert.That(Choice(Gradient, [restless, Right(right)], right), Is.EqualTo("right"));
         Assert.That(runs, Is.GreaterThanOrEqualTo(3));
     }
 
@@ -111,7 +111,7 @@ public sealed class LinearSelectorTests
         var refused = new Planted("refused", right, (_, _) => throw new CublasException("cublasLtMatmul", CublasException.NotSupported));
         LinearSelector selector = Selector(clock: null);
         using LinearTrial trial = Trial(Gradient);
-        LinearProduct? chosen = selector.Fastest(trial, [refused, new Planted("right", right, (operands, scratch) => right.Run(operands, scratch))], right, selector.Tolerance(Gradient));
+        LinearProduct? chosen = selector.Fastest(trial, [refused, Right(right)], right, selector.Tolerance(Gradient));
         Assert.That(chosen?.Name, Is.EqualTo("right"));
     }
 
@@ -119,8 +119,8 @@ public sealed class LinearSelectorTests
     public void What_is_not_chosen_is_disposed_of()
     {
         using LinearProduct right = Own(Gradient);
-        Planted[] products = [new("first", right, (operands, scratch) => right.Run(operands, scratch)), new("second", right, (operands, scratch) => right.Run(operands, scratch))];
-        Assert.That(Choice(Gradient, products, right), Is.EqualTo("first"));
+        Planted[] products = [Right(right), Right(right)];
+        Assert.That(Choice(Gradient, products, right), Is.EqualTo("right"));
         Assert.That(products.Select(product => product.Disposed), Is.EqualTo(new[] { false, true }));
     }
 
@@ -139,6 +139,8 @@ public sealed class LinearSelectorTests
         Selector(clock: null).Fastest(Gelu)?.Dispose();
         Assert.That(Driver.MemoryInfo().Free, Is.EqualTo(before));
     }
+
+    private static Planted Right(LinearProduct original) => new("right", original, (operands, scratch) => original.Run(operands, scratch));
 
     private LinearCandidates Candidates() => new(_kernels, new OwnProducts(_kernels, _maps, Arithmetic), _blas, Arithmetic);
 
