@@ -185,5 +185,5 @@ internal static partial class OperationCases
     }
 
     /// <remarks>A GPU may sum the columns in whichever way its product goes: at worst one by one.</remarks>
-    private static double BiasError(Arithmetic a, int rows) => a.IsGpu ? 2 * U * (rows + 1) : 4 * U * Math.Sqrt(rows);
+    private static double BiasError(Arithmetic a, int rows) => a.IsGpu ? a.Factor + (2 * U * (rows + 1)) : 4 * U * Math.Sqrt(rows);
 }
