@@ -46,21 +46,30 @@ __device__ __forceinline__ void unpack(float (&f)[4], uint2 v) {
 __device__ __forceinline__ void store_four(bf16* p, const float (&f)[4]) { store8(p, make_uint2(pack_bf16(f[0], f[1]), pack_bf16(f[2], f[3]))); }
 __device__ __forceinline__ void store_four(float* p, const float (&f)[4]) { store16(p, pack(f)); }
 
-// N consecutive floats, 16 bytes at a time.
+// Two consecutive floats, or a multiple of four, 16 bytes at a time.
 template <int N> __device__ __forceinline__ void load_floats(float (&f)[N], const float* p) {
+    if constexpr (N == 2) {
+        const uint2 v = load8(p);
+        f[0] = __uint_as_float(v.x); f[1] = __uint_as_float(v.y);
+    } else {
 #pragma unroll
-    for (int i = 0; i < N; i += 4) {
-        const uint4 v = load16(p + i);
-        f[i] = __uint_as_float(v.x); f[i + 1] = __uint_as_float(v.y); f[i + 2] = __uint_as_float(v.z); f[i + 3] = __uint_as_float(v.w);
+        for (int i = 0; i < N; i += 4) {
+            const uint4 v = load16(p + i);
+            f[i] = __uint_as_float(v.x); f[i + 1] = __uint_as_float(v.y); f[i + 2] = __uint_as_float(v.z); f[i + 3] = __uint_as_float(v.w);
+        }
     }
 }
 template <int N> __device__ __forceinline__ void store_floats(float* p, const float (&f)[N]) {
+    if constexpr (N == 2) {
+        store8(p, make_uint2(__float_as_uint(f[0]), __float_as_uint(f[1])));
+    } else {
 #pragma unroll
-    for (int i = 0; i < N; i += 4)
-        store16(p + i, make_uint4(__float_as_uint(f[i]), __float_as_uint(f[i + 1]), __float_as_uint(f[i + 2]), __float_as_uint(f[i + 3])));
+        for (int i = 0; i < N; i += 4)
+            store16(p + i, make_uint4(__float_as_uint(f[i]), __float_as_uint(f[i + 1]), __float_as_uint(f[i + 2]), __float_as_uint(f[i + 3])));
+    }
 }
 
-// Two floats of shared memory at once, or a multiple of four.
+// The same in shared memory.
 template <int N> __device__ __forceinline__ void load_shared_floats(float (&f)[N], shared_addr p) {
     if constexpr (N == 2) {
         const uint2 v = load_shared8(p);

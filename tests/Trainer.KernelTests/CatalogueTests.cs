@@ -31,9 +31,10 @@ internal sealed class CatalogueTests
     private static readonly string[] Others =
     [
         "gemm_forward_mma", "gemm_forward_gelu_mma", "gemm_backward_input_mma", "gemm_backward_input_dgelu_mma", "gemm_backward_weight_mma",
+        .. new[] { "forward", "forward_gelu", "backward_input", "backward_input_dgelu", "backward_weight" }.Select(product => $"gemm_{product}_f32"),
         "attention_forward_hs64", "attention_backward_kv_hs64", "attention_backward_q_hs64",
         "sgd_update", "pair_sums", "angles", "cast_to_bf16", "cast_to_float", "fill", "update_average",
-        "bias_gradient", "bias_gradient_reduce", "compare",
+        "gelu_forward", "gelu_forward_f32", "bias_gradient", "bias_gradient_reduce", "compare",
         .. Widths("gemm_forward_wgmma"), .. Widths("gemm_forward_gelu_wgmma"), .. Widths("gemm_backward_input_wgmma"),
         .. Widths("gemm_backward_input_dgelu_wgmma"), .. Widths("gemm_backward_weight_wgmma"),
         "attention_forward_hs128", "attention_backward_stats_hs128", "attention_backward_kv_hs128", "attention_backward_q_hs128",

@@ -4,19 +4,22 @@ namespace Trainer.KernelTests;
 
 /// <summary>The matrix products of a linear layer, every version of them, against double precision.</summary>
 /// <remarks>
-/// Tolerances. A product of two bf16 is exact in fp32. Each term passes through at most one addition for each term of its sum (one for the bias, one
-/// for each split), and a tensor core may cut off what round to nearest would keep: relative to the sum of the magnitudes, 2 U for each.
-/// A bf16 output is rounded once more.
+/// Tolerances. A product of two bf16 is exact in fp32, and one of two fp32 is part of a fused multiply-add. Each term passes through at most one
+/// addition for each term of its sum (one for the bias, one for each split), and a tensor core may cut off what round to nearest would keep: relative to
+/// the sum of the magnitudes, 2 U for each. An output is rounded once more, to its type.
 /// </remarks>
 [TestFixture("mma")]
+[TestFixture("f32")]
 [TestFixture("wgmma 128")]
 [TestFixture("wgmma 192")]
 [TestFixture("wgmma 256")]
 internal sealed class GemmTests(string name)
 {
-    private const double U = TestValues.UnitRoundoff, UBf16 = Bf16.UnitRoundoff;
+    private const double U = TestValues.UnitRoundoff;
 
     private readonly GemmImplementation _gemm = GemmImplementation.Create(name);
+
+    private KernelType Type => _gemm.Type;
 
     // At, below and above the tiles of 128 to 256 by 128 and their depths of 32 and 64, in each of the three directions.
     private static readonly LayerShape[] Shapes =
@@ -72,9 +75,10 @@ internal sealed class GemmTests(string name)
     {
         LayerShape shape = new(200, 272, 144);
         var (r, n, k) = shape;
-        DeviceBuffer x = run.Bf16("x", new float[r * k]), weight = run.Bf16("weight", new float[n * k]), bias = run.Bf16("bias", new float[n]);
-        DeviceBuffer y = run.Output("y", BufferType.Bf16, r * n), pre = run.Bf16("pre", new float[r * k]), dx = run.Output("dx", BufferType.Bf16, r * k);
-        DeviceBuffer dy = run.Bf16("dy", new float[r * n]), beforeGelu = run.Output("pre of y", BufferType.Bf16, r * n);
+        DeviceBuffer x = run.Values(Type, "x", new float[r * k]), weight = run.Values(Type, "weight", new float[n * k]);
+        DeviceBuffer bias = run.Values(Type, "bias", new float[n]);
+        DeviceBuffer y = run.Output("y", Type.Buffer(), r * n), pre = run.Values(Type, "pre", new float[r * k]), dx = run.Output("dx", Type.Buffer(), r * k);
+        DeviceBuffer dy = run.Values(Type, "dy", new float[r * n]), beforeGelu = run.Output("pre of y", Type.Buffer(), r * n);
         DeviceBuffer dWeight = run.Float("dweight", new float[n * k], changing: true), dBias = run.Float("dbias", new float[n], changing: true);
         var partial = splits > 1 ? run.Output("partial", BufferType.Float, GemmKernels.PartialCount(n, k, splits)) : null;
         KernelCall[] calls =
@@ -89,7 +93,8 @@ internal sealed class GemmTests(string name)
         foreach (var call in calls)
         {
             var traffic = run.Trace(call.Launch, call.Arguments);
-            Assert.That(_gemm.TensorFlops(traffic), Is.EqualTo((ulong)call.Launch.Flops), $"{call.Launch.Kernel}: operations of tensor cores");
+            if (_gemm.TensorFlops(traffic) is { } flops)
+                Assert.That(flops, Is.EqualTo((ulong)call.Launch.Flops), $"{call.Launch.Kernel}: operations of tensor cores");
             Assert.That(traffic.LoadedBytes + traffic.StoredBytes, Is.EqualTo((ulong)call.Launch.Bytes), $"{call.Launch.Kernel}: bytes of device memory");
             Assert.That(traffic.SharedConflicts, Is.Zero, $"{call.Launch.Kernel}: conflicts between banks of shared memory");
             Assert.That(traffic.StoreSectors * 32, Is.EqualTo(traffic.StoredBytes), $"{call.Launch.Kernel}: whole sectors");
@@ -117,8 +122,8 @@ internal sealed class GemmTests(string name)
         double[] activationErrors = [.. sums.Zip(errors, (sum, error) => (GeluTolerances.LargestSlope * error) + GeluTolerances.OfGpu(sum))];
         KernelRun.InAllOrders(run =>
         {
-            var (y, pre) = (run.Output("y", BufferType.Bf16, r * n), gelu ? run.Output("pre", BufferType.Bf16, r * n) : null);
-            var call = _gemm.Forward(shape, y, pre, run.Bf16("x", x), run.Bf16("weight", weight), bias ? run.Bf16("bias", b) : null);
+            var (y, pre) = (run.Output("y", Type.Buffer(), r * n), gelu ? run.Output("pre", Type.Buffer(), r * n) : null);
+            var call = _gemm.Forward(shape, y, pre, run.Values(Type, "x", x), run.Values(Type, "weight", weight), bias ? run.Values(Type, "bias", b) : null);
             run.Launch(call.Launch, call.Arguments);
             if (pre != null)
                 run.Expect(pre, sums, Rounded(sums, errors));
@@ -141,8 +146,9 @@ internal sealed class GemmTests(string name)
 
         KernelRun.InAllOrders(run =>
         {
-            var output = run.Output("dx", BufferType.Bf16, r * k);
-            var call = _gemm.BackwardInput(shape, output, run.Bf16("dy", dy), run.Bf16("weight", weight), gelu ? run.Bf16("pre", pre) : null);
+            var output = run.Output("dx", Type.Buffer(), r * k);
+            var before = gelu ? run.Values(Type, "pre", pre) : null;
+            var call = _gemm.BackwardInput(shape, output, run.Values(Type, "dy", dy), run.Values(Type, "weight", weight), before);
             run.Launch(call.Launch, call.Arguments);
             run.Expect(output, dx, Rounded(dx, errors));
         });
@@ -164,7 +170,7 @@ internal sealed class GemmTests(string name)
                 accumulate ? run.Float(what, values, changing: true) : run.Output(what, BufferType.Float, values.Length);
             var (dWeight, dBias) = (Gradient("dweight", old), bias ? Gradient("dbias", oldBias) : null);
             var partial = splits > 1 ? run.Output("partial", BufferType.Float, GemmKernels.PartialCount(n, k, splits)) : null;
-            var call = _gemm.BackwardWeight(shape, dWeight, dBias, partial, run.Bf16("dy", dy), run.Bf16("x", x), splits, accumulate);
+            var call = _gemm.BackwardWeight(shape, dWeight, dBias, partial, run.Values(Type, "dy", dy), run.Values(Type, "x", x), splits, accumulate);
             run.Launch(call.Launch, call.Arguments);
             if (partial != null)
             {
@@ -180,8 +186,8 @@ internal sealed class GemmTests(string name)
 
     private static float[] Floats(int count, ulong stream, double deviation) => TestValues.Normal(count, stream, deviation);
 
-    private static float[] Values(int count, ulong stream, double deviation) => Floats(count, stream, deviation).Rounded();
+    private float[] Values(int count, ulong stream, double deviation) => Floats(count, stream, deviation).RoundedTo(Type);
 
-    private static double[] Rounded(double[] values, double[] errors) =>
-        [.. values.Zip(errors, (value, error) => error + (UBf16 * (Math.Abs(value) + error)) + Bf16.Tiny)];
+    private double[] Rounded(double[] values, double[] errors) =>
+        [.. values.Zip(errors, (value, error) => error + (Type.UnitRoundoff() * (Math.Abs(value) + error)) + Bf16.Tiny)];
 }

@@ -76,6 +76,11 @@ internal sealed class CublasLtDescription : IDisposable
             // The preference excludes the others; the check is for a library that does not keep to it.
             return [.. results.Take(found).Where(result => result.State == 0 && (long)result.WorkspaceBytes <= workspaceBytes && IsDeterministic(result.Algorithm))];
         }
+        catch (CublasException exception) when (exception.Code == CublasException.InvalidValue)
+        {
+            // The other answer to what is not supported, an epilogue for example.
+            return [];
+        }
         finally
         {
             CublasLt.DestroyPreference(preference);

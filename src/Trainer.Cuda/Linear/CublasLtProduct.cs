@@ -7,7 +7,8 @@ namespace Trainer.Cuda;
 /// <summary>A product of cuBLASLt: one algorithm, with bias, GELU and its derivative in the epilogue.</summary>
 /// <remarks>
 /// The gradient of a bias is computed by the epilogue or by <see cref="BiasGradient"/>: the epilogue saves reading dy again, but not every algorithm
-/// has it. It overwrites; a gradient that is to be added to goes to scratch memory first.
+/// has it. It overwrites; a gradient that is to be added to goes to scratch memory first. In TF32 it may sum what is left of dy after its rounding, which
+/// a bias gradient need not suffer: there it is not used.
 /// </remarks>
 internal sealed class CublasLtProduct : LinearProduct
 {
@@ -59,7 +60,7 @@ internal sealed class CublasLtProduct : LinearProduct
     /// <param name="count">How many at most of each way to compute the gradient of a bias.</param>
     public static IEnumerable<CublasLtProduct> Find(CudaKernels kernels, CublasHandles blas, LinearShape shape, LinearArithmetic arithmetic, int count)
     {
-        foreach (bool biasInEpilogue in shape is { Form: LinearForm.BackwardWeight, Bias: true } ? [true, false] : (bool[])[false])
+        foreach (bool biasInEpilogue in MayHaveBiasGradient(shape, arithmetic) ? [true, false] : (bool[])[false])
         {
             using var description = new CublasLtDescription(blas.Lt, shape, arithmetic, biasInEpilogue);
             foreach (MatmulHeuristic found in description.Find(count, blas.WorkspaceBytes))
@@ -73,7 +74,7 @@ internal sealed class CublasLtProduct : LinearProduct
         string[] words = name.Split(' ');
         bool biasInEpilogue = words is [_, _, BiasInEpilogue, _];
         if (words is not ([Library, _, _] or [Library, _, BiasInEpilogue, _]) || !TryParse(words[^1], out MatmulAlgorithm algorithm)
-            || name != NameOf(blas, biasInEpilogue, algorithm) || (biasInEpilogue && shape is not { Form: LinearForm.BackwardWeight, Bias: true }))
+            || name != NameOf(blas, biasInEpilogue, algorithm) || (biasInEpilogue && !MayHaveBiasGradient(shape, arithmetic)))
             return null;
         using var description = new CublasLtDescription(blas.Lt, shape, arithmetic, biasInEpilogue);
         return description.Check(algorithm, blas.WorkspaceBytes) is { } found ? new CublasLtProduct(kernels, blas, shape, arithmetic, biasInEpilogue, found) : null;
@@ -99,6 +100,9 @@ internal sealed class CublasLtProduct : LinearProduct
         _description.Dispose();
         base.Dispose();
     }
+
+    private static bool MayHaveBiasGradient(in LinearShape shape, LinearArithmetic arithmetic) =>
+        shape is { Form: LinearForm.BackwardWeight, Bias: true } && !arithmetic.UsesTensorFloat32;
 
     private static string NameOf(CublasHandles blas, bool biasInEpilogue, in MatmulAlgorithm algorithm)
     {

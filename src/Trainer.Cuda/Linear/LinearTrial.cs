@@ -24,13 +24,16 @@ internal sealed unsafe class LinearTrial : IDisposable
     private readonly ulong _parts;
     private readonly double[] _hostParts;
 
-    private LinearTrial(CudaKernels kernels, TrialValues values, LinearShape shape, LinearArithmetic arithmetic)
+    private LinearTrial(CudaKernels kernels, TrialValues values, LinearShape shape, LinearArithmetic arithmetic, long scratchBytes)
     {
         (_kernels, _values, _shape) = (kernels, values, shape);
         _scratch = new Scratch(kernels.Context);
         kernels.Context.MakeCurrent();
         try
         {
+            // Now, not when it is first needed: either everything fits, or there is no trial.
+            if (scratchBytes > 0)
+                _scratch.Take(scratchBytes);
             var sizes = new LinearSizes(shape, arithmetic);
             _actual = [.. sizes.Outputs.Select(Allocate)];
             _expected = [.. sizes.Outputs.Select(Allocate)];
@@ -66,7 +69,7 @@ internal sealed unsafe class LinearTrial : IDisposable
             return null;
         try
         {
-            return new LinearTrial(kernels, values, shape, arithmetic);
+            return new LinearTrial(kernels, values, shape, arithmetic, scratchBytes);
         }
         catch (CudaException exception) when (exception.IsOutOfMemory)
         {

@@ -8,10 +8,10 @@ namespace Trainer.Tests.Compute;
 /// constant 4 makes certain enough. What a precision adds to that:
 /// <list type="bullet">
 /// <item>bf16: each result that is stored as an activation is rounded once more, by 2⁻⁸ of itself.</item>
-/// <item>TF32: each factor of a matrix product of a linear layer has 11 bits. The device may cut off the others: 2⁻¹⁰ of each factor; and of a bias's
-/// gradient, where it is summed from the product's operand.</item>
+/// <item>TF32: each factor of a matrix product of a linear layer has 11 bits. The device may cut off the others: 2⁻¹⁰ of each factor.</item>
 /// <item>Tensor cores, which make the products of both, add without saying in which order, and may cut off what rounding would keep: each addition errs by
-/// up to 2 U of the sum of magnitudes. A term passes through at most one for each term of the sum, one for a bias, and a few where a sum is made in parts.</item>
+/// up to 2 U of the sum of magnitudes. A term passes through at most one for each term of the sum, one for a bias, and a few where a sum is made in
+/// parts.</item>
 /// </list>
 /// </remarks>
 /// <param name="Precision">The formats.</param>
