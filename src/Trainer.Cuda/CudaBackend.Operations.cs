@@ -82,7 +82,7 @@ public sealed partial class CudaBackend
 
     /// <inheritdoc/>
     protected override void GeluForward(Tensor output, Tensor preActivation, long count) =>
-        Kernel(LaunchKey.OfCount(LaunchOperation.GeluForward, count), static (key, self) => ElementwiseKernels.CastToFloat(key.Count))
+        Kernel(LaunchKey.OfCount(LaunchOperation.GeluForward, count), static (key, self) => ElementwiseKernels.GeluForward(key.Count, self._type))
         .Launch(output, preActivation, count);
 
     /// <inheritdoc/>

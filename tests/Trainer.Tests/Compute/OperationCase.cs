@@ -51,6 +51,9 @@ internal sealed class OperationCase(string name, int[] contiguous, Func<Arithmet
     /// <summary>Whether every contiguous extent is a multiple of 8 elements: what the kernels of a GPU are made for.</summary>
     public bool IsAligned => Array.TrueForAll(contiguous, extent => extent % 8 == 0);
 
+    /// <summary>The operation, without sizes.</summary>
+    public string Name => name.Split(' ')[0];
+
     /// <summary>The operation on a kind of device.</summary>
     public Operation For(Arithmetic arithmetic) => _operations.GetOrAdd(arithmetic, create);
 

@@ -20,7 +20,7 @@ internal static partial class OperationCases
 
     /// <summary>One small case of each operation.</summary>
     public static IEnumerable<OperationCase> OneOfEach(IEnumerable<OperationCase> cases) =>
-        cases.GroupBy(operation => operation.ToString().Split(' ')[0]).Select(group => group.ElementAt(Math.Min(1, group.Count() - 1)));
+        cases.GroupBy(operation => operation.Name).Select(group => group.ElementAt(Math.Min(1, group.Count() - 1)));
 
     private static IEnumerable<OperationCase> Conversions()
     {

@@ -151,10 +151,10 @@ public sealed unsafe class CublasTests
         Assert.That(() => Find(other), Throws.TypeOf<CublasException>()
             .With.Message.StartsWith("cublasLtMatmulAlgoGetHeuristic failed: CUBLAS_STATUS_INVALID_VALUE (7), "));
 
-        // The simulated library knows no bias of several products.
+        // The simulated library knows no bias of other elements than the result's.
         CublasLt.SetEpilogue(matmul, MatmulEpilogue.Bias);
-        CublasLt.SetBias(matmul, bias, CudaDataType.Float32);
-        CublasLt.SetBatch(square, 2, K * K);
+        CublasLt.SetBiasType(matmul, CudaDataType.BFloat16);
+        CublasLt.SetBias(matmul, bias);
         Assert.That(Find(square), Is.Zero);
 
         CublasLt.DestroyPreference(preference);
