@@ -26,6 +26,8 @@ struct Float32 {
     static __device__ __forceinline__ int first_row() { return threadIdx.x / 64 * 32 + threadIdx.x % 32 / 8 * 4; }
     static __device__ __forceinline__ int first_column() { return threadIdx.x / 32 % 2 * 64 + threadIdx.x % 8 * 4; }
 
+    template <bool WithBias> static __device__ __forceinline__ void arrived(Sums&, shared_addr, shared_addr) {}
+
     // 4 rows (of A, or columns of B) and 2 depth, in the order in which they lie in the tile.
     template <bool AlongDepth> struct Fragment {
         float f[AlongDepth ? 4 : 2][AlongDepth ? 2 : 4];

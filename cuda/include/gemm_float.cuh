@@ -12,6 +12,7 @@
 //   for_each           calls f(row, column, values[kWidth]) for each part of the sums
 //   place_...          the byte of a tile at which a chunk of 16 bytes lies: without conflicts between banks for cp.async, which stores 8 chunks along the
 //                      line at once, and for multiply. The second half of a tile is placed like the first.
+//   arrived            what a thread does to the chunks that it has copied itself, before others may read them
 //   multiply           sums += A B, of two tiles
 //   store_bias         the sums of A's rows
 //
@@ -81,6 +82,7 @@ __device__ __forceinline__ void multiply(typename Product::Sums& sums, const flo
     shared_addr stage = ring, free = ring + (kStages - 1) * kStageBytes;
     for (int tile = 0; tile < tiles; tile++) {
         cp_async_wait<kStages - 2>();
+        Product::template arrived<WithBias>(sums, stage + load_a.to, stage + kTileBytes + load_b.to);
         __syncthreads();
         load(tile + kStages - 1, free);      // into the stage of the tile before: every warp has read it
         Product::template multiply<AAlongDepth, BAlongDepth, WithBias>(sums, stage, stage + kTileBytes);

@@ -86,6 +86,18 @@ __device__ __forceinline__ void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// A float rounded to the 11 significant bits of tf32, ties away from zero; the lower 13 bits of the result are 0. NaN stays NaN.
+__device__ __forceinline__ uint32_t to_tf32(float x) {
+    uint32_t y;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
+    return y;
+}
+// c[16][8] += a[16][8] b[8][8] of tf32. ldmatrix gives such fragments too: it moves 16 bytes of a row to 4 lanes, whatever they hold.
+__device__ __forceinline__ void mma_m16n8k8_tf32(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
 // Barriers 1 to 15 of the block, for a number of its threads (whole warps). `arrive` does not wait.
 __device__ __forceinline__ void bar_sync(int id, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
 __device__ __forceinline__ void bar_arrive(int id, int threads) { asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
@@ -142,6 +154,8 @@ template <int Keep> inline void cp_async_wait() { simt::cp_async_wait(Keep); }
 inline void ldmatrix_x4(uint32_t (&r)[4], shared_addr row) { simt::ldmatrix_x4(r, row, false); }
 inline void ldmatrix_x4_trans(uint32_t (&r)[4], shared_addr row) { simt::ldmatrix_x4(r, row, true); }
 inline void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) { simt::mma_m16n8k16_bf16(c, a, b0, b1); }
+inline uint32_t to_tf32(float x) { return simt::to_tf32(x); }
+inline void mma_m16n8k8_tf32(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) { simt::mma_m16n8k8_tf32(c, a, b0, b1); }
 inline void bar_sync(int id, int threads) { simt::named_barrier(id, threads, true); }
 inline void bar_arrive(int id, int threads) { simt::named_barrier(id, threads, false); }
 inline float exp2_approx(float x) { return std::exp2(x); }

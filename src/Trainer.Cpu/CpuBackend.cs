@@ -87,9 +87,6 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
     }
 
     /// <inheritdoc/>
-    public override void Zero(Tensor tensor) => NativeMemory.Clear((void*)tensor.Address, (nuint)(tensor.Count * Tensor.SizeOf(tensor.Type)));
-
-    /// <inheritdoc/>
     public override IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options) =>
         new HostOptimizer(this, layout, tensors, options);
 
@@ -102,14 +99,18 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
         OperandCheck.Count(firstMoment, ElementType.Float32, weights.Count);
         OperandCheck.Count(secondMoment, ElementType.Float32, weights.Count);
         OperandCheck.Updates(weights, updates, sumsOfSquares.Length);
+        Observer?.Before(OperationCost.AdamUpdate(updates));
         _operations.AdamUpdate(F(weights), F(gradients), F(firstMoment), F(secondMoment), updates, step, sumsOfSquares);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
     public void Scale(Tensor values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
     {
         OperandCheck.Segments(values, segments, factors.Length);
+        Observer?.Before(OperationCost.Scale(segments, factors));
         _operations.Scale(F(values), segments, factors);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -129,6 +130,9 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
 
     /// <inheritdoc/>
     protected override void CopyToHost<T>(Tensor source, Span<T> destination) => Elements<T>(source).CopyTo(destination);
+
+    /// <inheritdoc/>
+    protected override void Clear(Tensor tensor) => NativeMemory.Clear((void*)tensor.Address, (nuint)(tensor.Count * Tensor.SizeOf(tensor.Type)));
 
     /// <inheritdoc/>
     protected override void ConvertElements(Tensor destination, Tensor source) =>

@@ -18,8 +18,12 @@ public sealed partial class CudaBackend
         long count = source.Count;
         if (destination.Type == source.Type)
         {
+            long bytes = count * Tensor.SizeOf(source.Type);
+            var cost = KernelLaunch.OfDriver("copy", 2 * bytes);
             _context.MakeCurrent();
-            Driver.Copy((ulong)destination.Address, (ulong)source.Address, (nuint)(count * Tensor.SizeOf(source.Type)), _context.Stream);
+            LaunchObserver?.Before(cost);
+            Driver.Copy((ulong)destination.Address, (ulong)source.Address, (nuint)bytes, _context.Stream);
+            LaunchObserver?.After(cost);
         }
         else if (source.Type == ElementType.Float32)
         {

@@ -118,8 +118,8 @@ public sealed partial class CudaBackend : CheckedBackend
     /// <inheritdoc/>
     public override int LiveAllocations => _allocations.Count;
 
-    /// <summary>Is told of every kernel; null for nobody.</summary>
-    internal ILaunchObserver? Observer
+    /// <summary>Is told of everything that is put into the stream; null for nobody.</summary>
+    internal ILaunchObserver? LaunchObserver
     {
         get => _kernels.Observer;
         set => _kernels.Observer = value;
@@ -162,13 +162,6 @@ public sealed partial class CudaBackend : CheckedBackend
     }
 
     /// <inheritdoc/>
-    public override void Zero(Tensor tensor)
-    {
-        _context.MakeCurrent();
-        Driver.Fill((ulong)tensor.Address, 0, (nuint)(tensor.Count * Tensor.SizeOf(tensor.Type)), _context.Stream);
-    }
-
-    /// <inheritdoc/>
     public override IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options) =>
         new CudaOptimizer(_kernels, layout, tensors, options, Precision, _options.RoundingSeed, _options.UsesGraphs);
 
@@ -193,10 +186,25 @@ public sealed partial class CudaBackend : CheckedBackend
     }
 
     /// <inheritdoc/>
+    protected override void Clear(Tensor tensor)
+    {
+        long bytes = tensor.Count * Tensor.SizeOf(tensor.Type);
+        var cost = KernelLaunch.OfDriver("fill", bytes);
+        _context.MakeCurrent();
+        LaunchObserver?.Before(cost);
+        Driver.Fill((ulong)tensor.Address, 0, (nuint)bytes, _context.Stream);
+        LaunchObserver?.After(cost);
+    }
+
+    /// <inheritdoc/>
     protected override void CopyToDevice<T>(ReadOnlySpan<T> source, Tensor destination)
     {
+        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(source);
+        var cost = KernelLaunch.OfDriver("copy to device", bytes.Length);
         _context.MakeCurrent();
-        _staging.Upload(MemoryMarshal.AsBytes(source), (ulong)destination.Address);
+        LaunchObserver?.Before(cost);
+        _staging.Upload(bytes, (ulong)destination.Address);
+        LaunchObserver?.After(cost);
     }
 
     /// <inheritdoc/>

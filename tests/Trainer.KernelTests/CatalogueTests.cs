@@ -31,7 +31,7 @@ internal sealed class CatalogueTests
     private static readonly string[] Others =
     [
         "gemm_forward_mma", "gemm_forward_gelu_mma", "gemm_backward_input_mma", "gemm_backward_input_dgelu_mma", "gemm_backward_weight_mma",
-        .. new[] { "forward", "forward_gelu", "backward_input", "backward_input_dgelu", "backward_weight" }.Select(product => $"gemm_{product}_f32"),
+        .. FloatProducts("f32"), .. FloatProducts("tf32"),
         "attention_forward_hs64", "attention_backward_kv_hs64", "attention_backward_q_hs64",
         "sgd_update", "pair_sums", "angles", "cast_to_bf16", "cast_to_float", "fill", "update_average",
         "gelu_forward", "gelu_forward_f32", "bias_gradient", "bias_gradient_reduce", "compare",
@@ -156,6 +156,9 @@ internal sealed class CatalogueTests
         string[] sizes = [.. new[] { 32, 64, 128 }.Select(size => $"{kernel}_generic_hs{size}")];
         return [.. sizes, .. Single(sizes)];
     }
+
+    private static IEnumerable<string> FloatProducts(string suffix) =>
+        new[] { "forward", "forward_gelu", "backward_input", "backward_input_dgelu", "backward_weight" }.Select(product => $"gemm_{product}_{suffix}");
 
     // The versions for fp32.
     private static IEnumerable<string> Single(params string[] kernels) => kernels.Select(kernel => KernelType.Float.NameOf(kernel));

@@ -15,6 +15,7 @@ internal abstract class GemmImplementation
     {
         "mma" => new GemmMma(),
         "f32" => new GemmFloat(FloatProduct.Float32),
+        "tf32" => new GemmFloat(FloatProduct.Tf32),
         "wgmma 128" => new GemmWgmma(128),
         "wgmma 192" => new GemmWgmma(192),
         "wgmma 256" => new GemmWgmma(256),
@@ -23,6 +24,9 @@ internal abstract class GemmImplementation
 
     /// <summary>What the matrices are made of, but for the gradients of parameters.</summary>
     public virtual KernelType Type => KernelType.Bf16;
+
+    /// <summary>What is left of a factor when it is multiplied.</summary>
+    public virtual float[] Factors(float[] values) => values;
 
     /// <summary>The tensor-core FLOPs of a launch, by the instruction that this version uses; null if it uses none.</summary>
     public abstract ulong? TensorFlops(Traffic traffic);
@@ -80,6 +84,8 @@ internal sealed class GemmFloat(FloatProduct product) : GemmImplementation
     public override KernelType Type => KernelType.Float;
 
     public override int TileDepth => 16;
+
+    public override float[] Factors(float[] values) => product == FloatProduct.Tf32 ? Array.ConvertAll(values, Tf32.Round) : values;
 
     public override ulong? TensorFlops(Traffic traffic) => product == FloatProduct.Tf32 ? traffic.MmaFlops : null;
 

@@ -6,10 +6,12 @@ namespace Trainer.KernelTests;
 /// <remarks>
 /// Tolerances. A product of two bf16 is exact in fp32, and one of two fp32 is part of a fused multiply-add. Each term passes through at most one
 /// addition for each term of its sum (one for the bias, one for each split), and a tensor core may cut off what round to nearest would keep: relative to
-/// the sum of the magnitudes, 2 U for each. An output is rounded once more, to its type.
+/// the sum of the magnitudes, 2 U for each. An output is rounded once more, to its type. In tf32 the factors are rounded first, by 2^-11 at most, and then
+/// their products are exact: references take the rounded factors, so that the same bound holds.
 /// </remarks>
 [TestFixture("mma")]
 [TestFixture("f32")]
+[TestFixture("tf32")]
 [TestFixture("wgmma 128")]
 [TestFixture("wgmma 192")]
 [TestFixture("wgmma 256")]
@@ -69,6 +71,19 @@ internal sealed class GemmTests(string name)
     public void Backward_weight_of_large_and_tiny_numbers([ValueSource(nameof(Magnitudes))] double magnitude, [Values(1, 2)] int splits) =>
         CheckBackwardWeight(new(70, 72, 136), bias: true, splits, accumulate: true, magnitude);
 
+    /// <summary>The NaN of a GPU's arithmetic, all bits but the sign, which rounding by integers would turn into a zero.</summary>
+    [Test]
+    public void Not_a_number_spoils_its_row_and_no_other() => KernelRun.InAllOrders(run =>
+    {
+        LayerShape shape = new(3, 8, 24);
+        float[] x = Values(shape.R * shape.K, 11, 1);
+        x[shape.K + 5] = BitConverter.Int32BitsToSingle(0x7fffffff);
+        var y = run.Output("y", Type.Buffer(), shape.R * shape.N);
+        var call = _gemm.Forward(shape, y, null, run.Values(Type, "x", x), run.Values(Type, "weight", Values(shape.N * shape.K, 12, 1)), null);
+        run.Launch(call.Launch, call.Arguments);
+        Assert.That(y.Values().Select(double.IsNaN), Is.EqualTo(Enumerable.Range(0, shape.R * shape.N).Select(i => i / shape.N == 1)));
+    });
+
     [TestCase(1)]
     [TestCase(3)]
     public void Each_launch_costs_what_it_says(int splits) => KernelRun.Once(run =>
@@ -116,8 +131,8 @@ internal sealed class GemmTests(string name)
     {
         var (r, n, k) = shape;
         float[] x = Values(r * k, 1, magnitude), weight = Values(n * k, 2, magnitude / Math.Sqrt(k)), b = Values(n, 3, magnitude * magnitude);
-        double[] sums = ReferenceOperations.LinearForward(x.Doubles(), weight.Doubles(), bias ? b.Doubles() : null, r, n, k);
-        double[] terms = ReferenceOperations.LinearForward(x.Magnitudes(), weight.Magnitudes(), bias ? b.Magnitudes() : null, r, n, k);
+        double[] sums = ReferenceOperations.LinearForward(Factors(x), Factors(weight), bias ? b.Doubles() : null, r, n, k);
+        double[] terms = ReferenceOperations.LinearForward(FactorMagnitudes(x), FactorMagnitudes(weight), bias ? b.Magnitudes() : null, r, n, k);
         double[] errors = terms.Scaled(2 * U * (k + 1)), activations = Array.ConvertAll(sums, ReferenceOperations.Gelu);
         double[] activationErrors = [.. sums.Zip(errors, (sum, error) => (GeluTolerances.LargestSlope * error) + GeluTolerances.OfGpu(sum))];
         KernelRun.InAllOrders(run =>
@@ -135,8 +150,8 @@ internal sealed class GemmTests(string name)
     {
         var (r, n, k) = shape;
         float[] dy = Values(r * n, 4, magnitude), weight = Values(n * k, 5, magnitude / Math.Sqrt(n)), pre = Values(r * k, 6, 2 * magnitude);
-        double[] dx = ReferenceOperations.LinearBackwardInput(dy.Doubles(), weight.Doubles(), gelu ? pre.Doubles() : null, r, n, k);
-        double[] errors = ReferenceOperations.LinearBackwardInput(dy.Magnitudes(), weight.Magnitudes(), null, r, n, k).Scaled(2 * U * n);
+        double[] dx = ReferenceOperations.LinearBackwardInput(Factors(dy), Factors(weight), gelu ? pre.Doubles() : null, r, n, k);
+        double[] errors = ReferenceOperations.LinearBackwardInput(FactorMagnitudes(dy), FactorMagnitudes(weight), null, r, n, k).Scaled(2 * U * n);
         for (int i = 0; gelu && i < errors.Length; i++)
         {
             // errors[i] / (2 U n) bounds the sum that the derivative is multiplied with.
@@ -161,8 +176,14 @@ internal sealed class GemmTests(string name)
         float[] old = Floats(n * k, 9, magnitude * magnitude), oldBias = Floats(n, 10, magnitude);
         double[] expected = accumulate ? old.Doubles() : new double[n * k], expectedBias = accumulate ? oldBias.Doubles() : new double[n];
         double[] terms = accumulate ? old.Magnitudes() : new double[n * k], biasTerms = accumulate ? oldBias.Magnitudes() : new double[n];
-        ReferenceOperations.LinearBackwardWeight(expected, expectedBias, dy.Doubles(), x.Doubles(), r, n, k);
-        ReferenceOperations.LinearBackwardWeight(terms, biasTerms, dy.Magnitudes(), x.Magnitudes(), r, n, k);
+        ReferenceOperations.LinearBackwardWeight(expected, null, Factors(dy), Factors(x), r, n, k);
+        ReferenceOperations.LinearBackwardWeight(terms, null, FactorMagnitudes(dy), FactorMagnitudes(x), r, n, k);
+        for (int i = 0; i < r * n; i++)
+        {
+            expectedBias[i % n] += dy[i];
+            biasTerms[i % n] += Math.Abs((double)dy[i]);
+        }
+
         double factor = 2 * U * (r + splits);
         KernelRun.InAllOrders(run =>
         {
@@ -187,6 +208,10 @@ internal sealed class GemmTests(string name)
     private static float[] Floats(int count, ulong stream, double deviation) => TestValues.Normal(count, stream, deviation);
 
     private float[] Values(int count, ulong stream, double deviation) => Floats(count, stream, deviation).RoundedTo(Type);
+
+    private double[] Factors(float[] values) => _gemm.Factors(values).Doubles();
+
+    private double[] FactorMagnitudes(float[] values) => _gemm.Factors(values).Magnitudes();
 
     private double[] Rounded(double[] values, double[] errors) =>
         [.. values.Zip(errors, (value, error) => error + (Type.UnitRoundoff() * (Math.Abs(value) + error)) + Bf16.Tiny)];

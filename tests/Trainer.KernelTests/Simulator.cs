@@ -73,7 +73,8 @@ internal static partial class Simulator
     [LibraryImport(Library, EntryPoint = "simt_kernel_name")]
     private static partial nint KernelName(int i);
 
-    // A source in the repository of the library that is newer than it. A library of another build has its own sources.
+    // A source in the repository of the library that is newer than it: not of native/driver, which is other libraries over this one. A library of
+    // another build has its own sources.
     private static string? ChangedSince(string library)
     {
         if (Environment.GetEnvironmentVariable(PathVariable) != null)
@@ -81,6 +82,7 @@ internal static partial class Simulator
         var (root, built) = (new FileInfo(library).Directory!.Parent!.Parent!, File.GetLastWriteTimeUtc(library));
         return root.EnumerateDirectories().Where(folder => folder.Name is "cuda" or "native")
             .SelectMany(folder => folder.EnumerateFiles("*", SearchOption.AllDirectories))
+            .Where(file => !file.FullName.StartsWith(Path.Combine(root.FullName, "native", "driver") + Path.DirectorySeparatorChar, StringComparison.Ordinal))
             .FirstOrDefault(file => file.Extension is ".cu" or ".cuh" or ".cpp" or ".h" && file.LastWriteTimeUtc > built)?.FullName;
     }
 

@@ -16,6 +16,9 @@ enum { SIMCUDA_EAGER = 0, SIMCUDA_LAZY = 1 };
    lazy order first takes random steps of other streams. */
 SIMCUDA_EXPORT void simcudaSetOrder(int order, uint64_t seed);
 
+/* What device there is: compute capability (90 is 9.0), multiprocessors, bytes of memory. 0 leaves a number as it is. */
+SIMCUDA_EXPORT void simcudaSetDevice(int compute_capability, int multiprocessors, uint64_t memory);
+
 /* In which order lanes, warps and blocks of a kernel run: 0 forward, 1 reversed, 2 random with the seed (simt_api.h). */
 SIMCUDA_EXPORT void simcudaSetKernelOrder(int order, uint64_t seed);
 

@@ -66,7 +66,7 @@ CUresult cuMemGetInfo_v2(size_t* free, size_t* total) {
     SIMCUDA_CALL(Needs::context, {
         require(free, "free");
         require(total, "total");
-        *free = d.memory.total - d.memory.used();
+        *free = d.memory.total - std::min(d.memory.used(), d.memory.total);
         *total = d.memory.total;
     });
 }

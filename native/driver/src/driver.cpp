@@ -1,4 +1,5 @@
 #include "driver.h"
+#include "simt_api.h"
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -91,6 +92,8 @@ void Driver::destroy_everything() {
 
 void Driver::restart() {
     settings = {};
+    memory.total = settings.memory;
+    simt_check_races(settings.race_checks);
     sticky = CUDA_SUCCESS;
     message.clear();
     failures.clear();

@@ -24,6 +24,15 @@ void simcudaSetOrder(int order, uint64_t seed) {
     d.random.seed(seed);
 }
 
+void simcudaSetDevice(int compute_capability, int multiprocessors, uint64_t memory) {
+    Driver& d = driver();
+    std::lock_guard guard(d.lock);
+    if (compute_capability) d.settings.compute_capability = compute_capability;
+    if (multiprocessors) d.settings.multiprocessors = multiprocessors;
+    if (memory) d.settings.memory = memory;
+    d.memory.total = d.settings.memory;
+}
+
 void simcudaSetKernelOrder(int order, uint64_t seed) {
     Driver& d = driver();
     std::lock_guard guard(d.lock);

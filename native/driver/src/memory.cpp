@@ -15,7 +15,7 @@ constexpr int poison_byte = 0xff;
 
 uint64_t Memory::allocate(uint64_t bytes, bool poison) {
     if (bytes == 0) fail(CUDA_ERROR_INVALID_VALUE, "an allocation of 0 bytes");
-    if (bytes > total - used_)
+    if (used_ > total || bytes > total - used_)
         fail(CUDA_ERROR_OUT_OF_MEMORY, "%llu bytes were asked for, and %llu of %llu are in use", (Bytes)bytes, (Bytes)used_, (Bytes)total);
     std::string name = format("allocation %llu", (Bytes)allocated_ + 1);
     void* memory = simt_allocate(bytes, name.c_str());

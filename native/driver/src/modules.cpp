@@ -1,5 +1,6 @@
 #include "modules.h"
 #include "driver.h"
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -10,6 +11,14 @@ namespace {
 constexpr int known_ptx_version = 84;            // of the driver's version
 constexpr int default_dynamic_shared = 48 << 10;
 constexpr uint32_t elf_magic = 0x464c457f, fatbin_magic = 0xba55ed50;
+
+struct Source {
+    const char* name;
+    const char* digest;      // SHA-256
+};
+constexpr Source compiled_sources[] = {
+#include "source_digests.inc"
+};
 
 int kernel_by_name(const std::string& name) {
     for (int i = 0; const char* known = simt_kernel_name(i); i++)
@@ -58,8 +67,20 @@ void check_target(const ptx::Module& module, int capability) {
         fail(CUDA_ERROR_NO_BINARY_FOR_GPU, "PTX for %s does not run on compute capability %d.%d", module.target.c_str(), capability / 10, capability % 10);
 }
 
+// PTX that names its sources must come from those that the kernels were compiled from for the CPU.
+void check_sources(const ptx::Module& module) {
+    for (auto& [name, digest] : module.sources) {
+        auto same_name = [&name = name](const Source& source) { return name == source.name; };
+        auto* known = std::find_if(std::begin(compiled_sources), std::end(compiled_sources), same_name);
+        if (known == std::end(compiled_sources)) fail(CUDA_ERROR_INVALID_IMAGE, "the PTX was compiled with %s, which the simulator does not know", name.c_str());
+        if (digest != known->digest)
+            fail(CUDA_ERROR_INVALID_IMAGE, "the PTX was compiled with another %s than the simulator: build the older of the two again", name.c_str());
+    }
+}
+
 // What a card would say. Of races and the like, which it does not see, it says nothing; here they are an unspecified failure.
 CUresult code_of(const char* wrong) {
+    if (strstr(wrong, "race on ")) return CUDA_ERROR_LAUNCH_FAILED;
     if (strstr(wrong, "misaligned access")) return CUDA_ERROR_MISALIGNED_ADDRESS;
     if (strstr(wrong, " bytes at ") || strstr(wrong, "was written")) return CUDA_ERROR_ILLEGAL_ADDRESS;
     return CUDA_ERROR_LAUNCH_FAILED;
@@ -78,6 +99,7 @@ CUmod_st load_module(Driver& driver, const char* image) {
         fail(CUDA_ERROR_INVALID_PTX, "%s", error.what());
     }
     check_target(parsed, driver.settings.compute_capability);
+    check_sources(parsed);
 
     std::vector<CUfunc_st> functions;
     for (ptx::Entry& entry : parsed.entries) {

@@ -3,13 +3,13 @@ using Trainer.Cuda.Kernels;
 
 namespace Trainer.Cuda;
 
-/// <summary>Is told of every kernel before and after it is put into the stream.</summary>
+/// <summary>Is told of every kernel, library product, copy and fill before and after it is put into the stream.</summary>
 internal interface ILaunchObserver
 {
-    /// <summary>The kernel comes next.</summary>
+    /// <summary>It comes next.</summary>
     void Before(in KernelLaunch launch);
 
-    /// <summary>The kernel is in the stream.</summary>
+    /// <summary>It is in the stream.</summary>
     void After(in KernelLaunch launch);
 }
 
@@ -46,6 +46,9 @@ internal sealed class CudaKernels : IDisposable
 
     /// <summary>The context that launches go to.</summary>
     public CudaContext Context => _context;
+
+    /// <summary>Whether there is a kernel of a name for this device.</summary>
+    public bool Has(string kernel) => _functions.ContainsKey(kernel);
 
     /// <summary>A kernel with its launch for some sizes. Whoever keeps it launches it again without allocating or computing anything.</summary>
     /// <exception cref="InvalidOperationException">There is no such kernel for this device.</exception>

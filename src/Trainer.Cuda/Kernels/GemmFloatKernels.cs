@@ -50,6 +50,9 @@ internal static class GemmFloatKernels
         return launch with { Grid = new(checked(launch.Grid.X * splits)) };
     }
 
+    /// <summary>The tiles that the sum of <see cref="BackwardWeight"/> has, which is the most splits.</summary>
+    public static int DepthTiles(int rows) => Blocks(rows, TileDepth);
+
     /// <summary>The splits of <see cref="BackwardWeight"/> that are expected to take the least time.</summary>
     public static int Splits(FloatProduct product, int rows, int n, int k, int multiprocessors)
     {

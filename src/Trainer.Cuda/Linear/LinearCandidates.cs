@@ -10,10 +10,8 @@ internal sealed class LinearCandidates(CudaKernels kernels, OwnProducts own, Cub
     // What the heuristic ranks below is hardly ever the fastest.
     private const int AlgorithmCount = 8;
 
-    /// <summary>Our own kernels' product that is expected to be the fastest; where there is none, the library's.</summary>
-    /// <exception cref="RequestException">There is neither.</exception>
-    public LinearProduct Expected(in LinearShape shape) => own.Exist ? own.Expected(shape) : Proposed(shape)
-        ?? throw new RequestException($"matrix products of {arithmetic} need cuBLASLt, which was not found; use --precision bf16-mixed or --device cpu.");
+    /// <summary>Our own kernels' product that is expected to be the fastest.</summary>
+    public LinearProduct Expected(in LinearShape shape) => own.Expected(shape);
 
     /// <summary>The product that cuBLASLt expects to be the fastest; null without it.</summary>
     public LinearProduct? Proposed(LinearShape shape)

@@ -6,39 +6,40 @@ namespace Trainer.Cuda;
 /// <summary>The products of our own kernels on one device.</summary>
 internal sealed class OwnProducts(CudaKernels kernels, TensorMaps maps, LinearArithmetic arithmetic)
 {
-    private const string Wgmma = "wgmma", Mma = "mma", Splits = "splits";
+    private const string Wgmma = "wgmma", Splits = "splits";
+
+    private readonly TileKernels _family = arithmetic.Type == KernelType.Bf16 ? TileKernels.Mma
+        : arithmetic.UsesTensorFloat32 && kernels.Has("gemm_forward_tf32") ? TileKernels.TensorFloat32
+        : TileKernels.Float32;
 
     private CudaContext Context => kernels.Context;
 
-    /// <summary>Whether there are any.</summary>
-    public bool Exist => arithmetic.Type == KernelType.Bf16;
+    private bool HasWgmma => arithmetic.Type == KernelType.Bf16 && Context.IsHopper;
 
     /// <summary>The one that is expected to be the fastest.</summary>
-    public LinearProduct Expected(in LinearShape shape) => Context.IsHopper
+    public LinearProduct Expected(in LinearShape shape) => HasWgmma
         ? new WgmmaProduct(kernels, maps, shape, WgmmaProduct.ExpectedPlan(shape, Context.Multiprocessors))
-        : new MmaProduct(kernels, shape, MmaProduct.ExpectedSplits(shape, Context.Multiprocessors));
+        : Tiles(shape);
 
     /// <summary>All that may be the fastest.</summary>
     public IEnumerable<LinearProduct> All(LinearShape shape)
     {
-        if (!Exist)
-            yield break;
-        if (Context.IsHopper)
+        if (HasWgmma)
         {
             foreach (GemmPlan plan in WgmmaProduct.Plans(shape, Context.Multiprocessors))
                 yield return new WgmmaProduct(kernels, maps, shape, plan);
         }
 
-        yield return new MmaProduct(kernels, shape, MmaProduct.ExpectedSplits(shape, Context.Multiprocessors));
+        yield return Tiles(shape);
     }
 
     /// <summary>The scratch memory that any of them needs at most.</summary>
     public long ScratchBytes(LinearShape shape)
     {
-        if (!Exist || shape.Form != LinearForm.BackwardWeight)
+        if (shape.Form != LinearForm.BackwardWeight)
             return 0;
-        int splits = MmaProduct.ExpectedSplits(shape, Context.Multiprocessors);
-        if (Context.IsHopper)
+        int splits = TileProduct.ExpectedSplits(_family, shape, Context.Multiprocessors);
+        if (HasWgmma)
             splits = Math.Max(splits, WgmmaProduct.Plans(shape, Context.Multiprocessors).Max(plan => plan.Splits));
         return sizeof(float) * GemmKernels.PartialCount(shape.N, shape.K, splits);
     }
@@ -46,18 +47,21 @@ internal sealed class OwnProducts(CudaKernels kernels, TensorMaps maps, LinearAr
     /// <summary>The product that once had a name; null if there is none of that name here.</summary>
     public LinearProduct? Restore(in LinearShape shape, string name)
     {
-        int mostSplits = shape.Form == LinearForm.BackwardWeight ? GemmKernels.MaxSplits : 1;
-        LinearProduct? product = name.Split(' ') switch
-        {
-            [Wgmma, var width, Splits, var splits] when Exist && Context.IsHopper && IsNumber(width, 256, out int w) && GemmWgmmaKernels.Widths.Contains(w)
-                && IsNumber(splits, mostSplits, out int parts) && parts <= GemmWgmmaKernels.DepthTiles(shape.Rows) => new WgmmaProduct(kernels, maps, shape, new(w, parts)),
-            [Mma, Splits, var splits] when Exist && IsNumber(splits, mostSplits, out int parts) && parts <= GemmMmaKernels.DepthTiles(shape.Rows)
-                => new MmaProduct(kernels, shape, parts),
-            _ => null,
-        };
+        string[] words = name.Split(' ');
+        LinearProduct? product = null;
+        if (words is [Wgmma, var width, Splits, var parts] && HasWgmma && IsNumber(width, out int w) && GemmWgmmaKernels.Widths.Contains(w)
+            && IsNumber(parts, out int splits) && splits <= WgmmaProduct.MostSplits(shape))
+            product = new WgmmaProduct(kernels, maps, shape, new(w, splits));
+        else if (words is [var family, Splits, var tileParts] && family == TileProduct.NameOf(_family)
+            && IsNumber(tileParts, out int tileSplits) && tileSplits <= TileProduct.MostSplits(_family, shape))
+            product = new TileProduct(kernels, _family, shape, tileSplits);
+
+        // The same number may be written in another way.
         return product?.Name == name ? product : null;
     }
 
-    private static bool IsNumber(string text, int most, out int number) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out number) && number >= 1 && number <= most;
+    private static bool IsNumber(string text, out int number) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out number) && number >= 1;
+
+    private TileProduct Tiles(in LinearShape shape) =>
+        new(kernels, _family, shape, TileProduct.ExpectedSplits(_family, shape, Context.Multiprocessors));
 }

@@ -46,6 +46,10 @@ internal sealed unsafe class WgmmaProduct : LinearProduct
         _ => new(GemmWgmmaKernels.Width(shape.Rows, shape.K, shape.N, multiprocessors), 1),
     };
 
+    /// <summary>The most splits that there may be.</summary>
+    public static int MostSplits(in LinearShape shape) =>
+        shape.Form == LinearForm.BackwardWeight ? Math.Min(GemmKernels.MaxSplits, GemmWgmmaKernels.DepthTiles(shape.Rows)) : 1;
+
     /// <summary>How it is expected to be cut best with each width of tiles.</summary>
     public static IEnumerable<GemmPlan> Plans(LinearShape shape, int multiprocessors) => GemmWgmmaKernels.Widths.ToArray().Select(width => new GemmPlan(width,
         shape.Form == LinearForm.BackwardWeight ? GemmWgmmaKernels.Splits(shape.Rows, shape.N, shape.K, width, multiprocessors) : 1));

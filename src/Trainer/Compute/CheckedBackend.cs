@@ -32,7 +32,13 @@ public abstract class CheckedBackend : IBackend
     /// <inheritdoc/>
     public abstract int LiveAllocations { get; }
 
+    /// <inheritdoc/>
+    public IOperationObserver? Observer { get; set; }
+
     private ElementType Working => Precision.Working;
+
+    // The bytes of one of its elements.
+    private int E => Tensor.SizeOf(Working);
 
     /// <inheritdoc/>
     public abstract double MeasurePeakFlops();
@@ -75,7 +81,9 @@ public abstract class CheckedBackend : IBackend
         where T : unmanaged
     {
         OperandCheck.Copy<T>(destination, source.Length);
+        Observer?.Before(OperationCost.Upload(destination));
         CopyToDevice(source, destination);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -83,11 +91,18 @@ public abstract class CheckedBackend : IBackend
         where T : unmanaged
     {
         OperandCheck.Copy<T>(source, destination.Length);
+        Observer?.Before(OperationCost.Download(source));
         CopyToHost(source, destination);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
-    public abstract void Zero(Tensor tensor);
+    public void Zero(Tensor tensor)
+    {
+        Observer?.Before(OperationCost.Zero(tensor));
+        Clear(tensor);
+        Observer?.After();
+    }
 
     /// <inheritdoc/>
     public void Convert(Tensor destination, Tensor source)
@@ -96,7 +111,9 @@ public abstract class CheckedBackend : IBackend
             throw new ArgumentException($"source should be of fp32 or bf16, but is {source.Shape} of {source.Type}", nameof(source));
         if (destination.IsNone || destination.Type is not (Float or ElementType.BFloat16) || destination.Count != source.Count)
             throw new ArgumentException($"destination should be {source.Count} elements of fp32 or bf16, but is {destination.Shape} of {destination.Type}", nameof(destination));
+        Observer?.Before(OperationCost.Convert(destination, source));
         ConvertElements(destination, source);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -107,7 +124,9 @@ public abstract class CheckedBackend : IBackend
         OperandCheck.Exactly(tokens, ElementType.Int32, new Shape(b, t));
         OperandCheck.Columns(tokenTable, Working, c);
         OperandCheck.AtLeast(positionTable, Working, t, c);
+        Observer?.Before(OperationCost.EmbeddingForward(E, b, t, c, tokenTable.Shape.Rows));
         EmbeddingForward(output, tokens, tokenTable, positionTable, b, t, c);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -118,7 +137,9 @@ public abstract class CheckedBackend : IBackend
         OperandCheck.Exactly(tokens, ElementType.Int32, new Shape(b, t));
         OperandCheck.Columns(dTokenTable, Float, c);
         OperandCheck.AtLeast(dPositionTable, Float, t, c);
+        Observer?.Before(OperationCost.EmbeddingBackward(E, b, t, c, dTokenTable.Shape.Rows));
         EmbeddingBackward(dTokenTable, dPositionTable, dOutput, tokens, b, t, c);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -129,7 +150,9 @@ public abstract class CheckedBackend : IBackend
         OperandCheck.Matrix(input, Working, rows, c);
         CheckNorm(mean, rstd, weight, rows, c);
         OperandCheck.Exactly(bias, Working, new Shape(c));
+        Observer?.Before(OperationCost.LayerNormForward(E, rows, c));
         LayerNormForward(output, mean, rstd, input, weight, bias, rows, c);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -142,7 +165,9 @@ public abstract class CheckedBackend : IBackend
         OperandCheck.Matrix(branch, Working, rows, c);
         CheckNorm(mean, rstd, weight, rows, c);
         OperandCheck.Exactly(bias, Working, new Shape(c));
+        Observer?.Before(OperationCost.ResidualLayerNormForward(E, rows, c));
         ResidualLayerNormForward(sum, output, mean, rstd, residual, branch, weight, bias, rows, c);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -155,7 +180,9 @@ public abstract class CheckedBackend : IBackend
         CheckNorm(mean, rstd, weight, rows, c);
         OperandCheck.Exactly(dWeight, Float, new Shape(c));
         OperandCheck.Exactly(dBias, Float, new Shape(c));
+        Observer?.Before(OperationCost.LayerNormBackward(E, rows, c));
         LayerNormBackward(dInput, dWeight, dBias, dOutput, input, weight, mean, rstd, rows, c);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -169,7 +196,9 @@ public abstract class CheckedBackend : IBackend
             OperandCheck.Exactly(bias, Working, new Shape(n));
         if (!preActivation.IsNone)
             OperandCheck.Matrix(preActivation, Working, rows, n);
+        Observer?.Before(OperationCost.LinearForward(E, rows, n, k, !bias.IsNone, !preActivation.IsNone));
         LinearForward(output, input, weight, bias, preActivation, rows, n, k);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -177,7 +206,9 @@ public abstract class CheckedBackend : IBackend
     {
         OperandCheck.Any(output, Working);
         OperandCheck.Matrix(preActivation, Working, output.Shape.Rows, output.Shape.Columns);
+        Observer?.Before(OperationCost.GeluForward(E, output));
         GeluForward(output, preActivation, output.Count);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -189,7 +220,9 @@ public abstract class CheckedBackend : IBackend
         OperandCheck.Matrix(weight, Working, n, k);
         if (!preActivation.IsNone)
             OperandCheck.Matrix(preActivation, Working, rows, k);
+        Observer?.Before(OperationCost.LinearBackwardInput(E, rows, n, k, !preActivation.IsNone));
         LinearBackwardInput(dInput, dOutput, weight, preActivation, rows, n, k);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -201,14 +234,18 @@ public abstract class CheckedBackend : IBackend
         OperandCheck.Matrix(dWeight, Float, n, k);
         if (!dBias.IsNone)
             OperandCheck.Exactly(dBias, Float, new Shape(n));
+        Observer?.Before(OperationCost.LinearBackwardWeight(E, rows, n, k, !dBias.IsNone, accumulate));
         LinearBackwardWeight(dWeight, dBias, dOutput, input, rows, n, k, accumulate);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
     public void AttentionForward(Tensor output, Tensor logSumExp, Tensor qkv)
     {
         var (b, t, c, heads) = CheckAttention(output, logSumExp, qkv);
+        Observer?.Before(OperationCost.AttentionForward(E, b, t, c, heads));
         AttentionForward(output, logSumExp, qkv, b, t, c, heads);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -217,7 +254,9 @@ public abstract class CheckedBackend : IBackend
         var (b, t, c, heads) = CheckAttention(output, logSumExp, qkv);
         OperandCheck.Exactly(dQkv, Working, qkv.Shape);
         OperandCheck.Exactly(dOutput, Working, output.Shape);
+        Observer?.Before(OperationCost.AttentionBackward(E, b, t, c, heads));
         AttentionBackward(dQkv, dOutput, output, logSumExp, qkv, b, t, c, heads);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -229,7 +268,9 @@ public abstract class CheckedBackend : IBackend
         OperandCheck.Count(targets, ElementType.Int32, rows);
         if (vocabulary < 1 || vocabulary > padded)
             throw new ArgumentOutOfRangeException(nameof(vocabulary), $"{vocabulary} is not between 1 and the {padded} columns of the logits");
+        Observer?.Before(OperationCost.SoftmaxCrossEntropy(E, rows, vocabulary, padded, gradientScale != 0));
         SoftmaxCrossEntropy(logits, losses, targets, rows, vocabulary, padded, gradientScale);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -237,14 +278,18 @@ public abstract class CheckedBackend : IBackend
     {
         OperandCheck.Exactly(total, ElementType.Float64, new Shape(1));
         OperandCheck.Any(values, Float);
+        Observer?.Before(OperationCost.AddMean(values));
         AddMean(total, values, checked((int)values.Count), scale, accumulate);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
     public void SumOfSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums)
     {
         OperandCheck.Segments(values, segments, sums.Length);
+        Observer?.Before(OperationCost.SumOfSquares(segments));
         AddSquares(values, segments, sums);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
@@ -271,6 +316,9 @@ public abstract class CheckedBackend : IBackend
     /// <summary>Copies from a tensor of as many elements of this type.</summary>
     protected abstract void CopyToHost<T>(Tensor source, Span<T> destination)
         where T : unmanaged;
+
+    /// <inheritdoc cref="IBackend.Zero"/>
+    protected abstract void Clear(Tensor tensor);
 
     /// <inheritdoc cref="IBackend.Convert"/>
     protected abstract void ConvertElements(Tensor destination, Tensor source);

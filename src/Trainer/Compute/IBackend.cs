@@ -52,6 +52,9 @@ public interface IBackend : IDisposable
     /// <summary>The number of allocations not yet freed; 0 when everything was given back.</summary>
     int LiveAllocations { get; }
 
+    /// <summary>Is told of every operation, copies and passes over the weights included; null for nobody, which costs nothing.</summary>
+    IOperationObserver? Observer { get; set; }
+
     /// <summary>Allocates zeroed device memory, aligned to at least 64 bytes.</summary>
     /// <exception cref="OutOfMemoryException">The device has not that much memory left.</exception>
     /// <exception cref="ArgumentException">An extent is negative.</exception>

@@ -9,8 +9,11 @@ namespace Trainer.Training;
 /// </summary>
 public sealed partial record TrainingSettings
 {
-    private const string RunGroup = "Run", DataGroup = "Data", ModelGroup = "Model", ComputeGroup = "Device", LengthGroup = "Length and batch",
-        OptimizerGroup = "Optimizer", RegularizerGroup = "Regularizer", ReportGroup = "Evaluation, checkpoints, samples";
+    /// <summary>A heading of the help text, over settings that say where a run reads and writes, and not what its steps do.</summary>
+    public const string RunGroup = "Run", DataGroup = "Data", ReportGroup = "Evaluation, checkpoints, samples";
+
+    private const string ModelGroup = "Model", ComputeGroup = "Device", LengthGroup = "Length and batch",
+        OptimizerGroup = "Optimizer", RegularizerGroup = "Regularizer";
 
     /// <summary>Where everything is written.</summary>
     [Setting(RunGroup, "the run directory", "DIR", Default = "a new one under runs/", Recorded = false)]

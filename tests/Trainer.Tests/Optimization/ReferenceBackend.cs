@@ -30,6 +30,8 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
 
     public int LiveAllocations => _allocations.Count;
 
+    public IOperationObserver? Observer { get; set; }
+
     /// <summary>The bytes of everything that was ever allocated.</summary>
     public long AllocatedBytes { get; private set; }
 

@@ -86,10 +86,12 @@ public sealed class LinearProductTests
         Assert.That(fused, Has.Some.StartsWith("cublasLt ").And.None.StartsWith("cublas "));
         Assert.That(gradient, Has.Some.StartsWith("cublas ").And.Some.StartsWith("cublasLt "));
         Assert.That(gradient.Any(name => name.Contains(" bias-gradient ", StringComparison.Ordinal)), Is.EqualTo(!_precision.UsesTensorFloat32));
-        if (_precision.Working == ElementType.BFloat16)
+        foreach (string[] names in new[] { plain, fused, gradient })
         {
-            foreach (string[] names in new[] { plain, fused, gradient })
+            if (_precision.Working == ElementType.BFloat16)
                 Assert.That(names, Has.Some.StartsWith("wgmma 128 ").And.Some.StartsWith("wgmma 192 ").And.Some.StartsWith("wgmma 256 ").And.Some.StartsWith("mma "));
+            else
+                Assert.That(names, Has.Some.Contains("f32 splits "));
         }
     }
 
