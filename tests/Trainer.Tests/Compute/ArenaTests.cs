@@ -35,7 +35,8 @@ public sealed class ArenaTests
         var memory = backend.Allocate(ElementType.Byte, new Shape(3 * Arena.Alignment));
         var arena = new Arena(memory);
         arena.Take(ElementType.Int32, new Shape(1));
-        Assert.That(() => arena.Take(ElementType.Byte, new Shape((2 * Arena.Alignment) + 1)), Throws.InvalidOperationException.With.Message.Contains("513 bytes at byte 256"));
+        Assert.That(() => arena.Take(ElementType.Byte, new Shape((2 * Arena.Alignment) + 1)),
+            Throws.InvalidOperationException.With.Message.Contains("513 bytes at byte 256"));
         Assert.That(() => arena.TakeArena(long.MaxValue), Throws.InvalidOperationException);
         Assert.That(arena.Used, Is.EqualTo(Arena.Alignment));
         Assert.That(arena.Take(ElementType.Byte, new Shape(2 * Arena.Alignment)).Address, Is.EqualTo(memory.Address + Arena.Alignment));
@@ -75,7 +76,8 @@ public sealed class ArenaTests
 
     [Test]
     public void Only_bytes_are_divided() =>
-        Assert.That(() => new Arena(new Tensor(1024, ElementType.Float32, new Shape(64))), Throws.ArgumentException.With.Property("ParamName").EqualTo("memory"));
+        Assert.That(() => new Arena(new Tensor(1024, ElementType.Float32, new Shape(64))),
+            Throws.ArgumentException.With.Property("ParamName").EqualTo("memory"));
 
     [TestCase(0, 0)]
     [TestCase(1, 256)]
@@ -87,6 +89,7 @@ public sealed class ArenaTests
     private static List<Tensor> TakeSome(Arena arena) =>
     [
         arena.Take(ElementType.Float32, new Shape(3, 5, 7)), arena.Take(ElementType.Byte, new Shape(1)), arena.Take(ElementType.Float64, new Shape(32)),
-        arena.Take(ElementType.BFloat16, new Shape(129)), arena.TakeArena(1000).Take(ElementType.Int32, new Shape(250)), arena.Take(ElementType.Float32, new Shape(64)),
+        arena.Take(ElementType.BFloat16, new Shape(129)), arena.TakeArena(1000).Take(ElementType.Int32, new Shape(250)),
+        arena.Take(ElementType.Float32, new Shape(64)),
     ];
 }

@@ -10,7 +10,8 @@ namespace Trainer.Tests.Compute;
 /// <item>bf16: each result that is stored as an activation is rounded once more, by 2⁻⁸ of itself.</item>
 /// <item>TF32: each factor of a matrix product of a linear layer has 11 bits. The device may cut off the others: 2⁻¹⁰ of each factor.</item>
 /// <item>Tensor cores, which make the products of both, add without saying in which order, and may cut off what rounding would keep: each addition errs by
-/// up to 2 U of the sum of magnitudes. A term passes through at most one for each term of the sum, one for a bias, and a few where a sum is made in parts.</item>
+/// up to 2 U of the sum of magnitudes. A term passes through at most one for each term of the sum, one for a bias, and a few where a sum is made in
+/// parts.</item>
 /// </list>
 /// </remarks>
 /// <param name="Precision">The formats.</param>
@@ -28,6 +29,9 @@ internal sealed record Arithmetic(Precision Precision, bool IsGpu)
 
     /// <summary>Whether activations and weights are bf16.</summary>
     public bool IsHalf => Precision.Working == ElementType.BFloat16;
+
+    /// <summary>The relative error of a factor of a linear layer's product, besides that of the type in which it is stored.</summary>
+    public double Factor => Precision.UsesTensorFloat32 ? 1.0 / (1 << 10) : 0;
 
     /// <summary>The relative error of a sum of squares.</summary>
     public double SquareSum => IsGpu ? ((4 * Math.Sqrt(32)) + 1) * U : 1e-13;
@@ -58,8 +62,7 @@ internal sealed record Arithmetic(Precision Precision, bool IsGpu)
     public double[] ProductErrors(int terms, Func<double[]> norms, Func<double[]> magnitudes)
     {
         bool tensorCores = IsHalf || Precision.UsesTensorFloat32;
-        double factors = Precision.UsesTensorFloat32 ? 2.0 / (1 << 10) : 0;
-        return tensorCores ? magnitudes().Scaled(factors + (2 * U * (terms + PartsOfSum))) : norms().Scaled(4 * U * Math.Sqrt(terms));
+        return tensorCores ? magnitudes().Scaled((2 * Factor) + (2 * U * (terms + PartsOfSum))) : norms().Scaled(4 * U * Math.Sqrt(terms));
     }
 
     /// <summary>The precision, and whose.</summary>

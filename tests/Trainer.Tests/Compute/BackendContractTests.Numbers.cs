@@ -23,19 +23,22 @@ public abstract partial class BackendContractTests
         }
     }
 
-    /// <summary>Half-way numbers go to the even neighbour, beyond the largest lies infinity, below the smallest normal number there is more, and NaN stays.</summary>
+    /// <summary>Half-way numbers go to the even neighbour; beyond the largest lies infinity; below the smallest normal number there are more; NaN stays.</summary>
     [Test]
     public void A_conversion_to_bf16_rounds_to_the_nearest()
     {
         (float Value, int Expected)[] cases =
         [
-            (1, 0x3f80), (1 + (1f / 256), 0x3f80), (1 + (3f / 256), 0x3f82), (1 + (1.0001f / 256), 0x3f81), (-1 - (1f / 256), 0xbf80), (-1 - (3f / 256), 0xbf82),
+            (1, 0x3f80), (1 + (1f / 256), 0x3f80), (1 + (3f / 256), 0x3f82), (1 + (1.0001f / 256), 0x3f81), (-1 - (1f / 256), 0xbf80),
+            (-1 - (3f / 256), 0xbf82),
             (float.MaxValue, 0x7f80), (float.MinValue, 0xff80), (3.3895314e38f, 0x7f7f), (float.PositiveInfinity, 0x7f80), (float.NegativeInfinity, 0xff80),
             (0, 0), (-0f, 0x8000), (1e-40f, 1), (BitConverter.Int32BitsToSingle(0x8000), 0), (BitConverter.Int32BitsToSingle(0x8001), 1),
         ];
-        float[] notNumbers = [float.NaN, -float.NaN, .. new[] { 0x7f800001, 0x7fffffff, unchecked((int)0xff800001), -1 }.Select(BitConverter.Int32BitsToSingle), 0, 0];
+        int[] notNumberBits = [0x7f800001, 0x7fffffff, unchecked((int)0xff800001), -1];
+        float[] notNumbers = [float.NaN, -float.NaN, .. notNumberBits.Select(BitConverter.Int32BitsToSingle), 0, 0];
         float[] values = [.. cases.Select(entry => entry.Value), .. notNumbers];
-        var (source, destination) = (Backend.Allocate(ElementType.Float32, new Shape(values.Length)), Backend.Allocate(ElementType.BFloat16, new Shape(values.Length)));
+        var shape = new Shape(values.Length);
+        var (source, destination) = (Backend.Allocate(ElementType.Float32, shape), Backend.Allocate(ElementType.BFloat16, shape));
         var (back, found) = (new float[values.Length], new ushort[values.Length]);
         Backend.Upload<float>(values, source);
         Backend.Convert(destination, source);
@@ -47,7 +50,8 @@ public abstract partial class BackendContractTests
         for (int i = 0; i < cases.Length; i++)
             Assert.That((int)found[i], Is.EqualTo(cases[i].Expected), $"{cases[i].Value:R}");
         Assert.That(back.Select(float.IsNaN), Is.EqualTo(values.Select(float.IsNaN)));
-        Assert.That(back.Take(cases.Length).Select(BitConverter.SingleToInt32Bits), Is.EqualTo(cases.Select(entry => entry.Expected << 16)), "exact on the way back");
+        var exact = cases.Select(entry => entry.Expected << 16);
+        Assert.That(back.Take(cases.Length).Select(BitConverter.SingleToInt32Bits), Is.EqualTo(exact), "exact on the way back");
     }
 
     [Test]
@@ -114,7 +118,7 @@ public abstract partial class BackendContractTests
         }
     }
 
-    /// <summary>The exponentials of 0 are 1 and their sum is 37, exactly: what errs is the logarithm and the quotient, by some units, and how it is stored.</summary>
+    /// <summary>The exponentials of 0 are 1 and their sum is 37, exactly: what errs is the logarithm, the quotient, and how that is stored.</summary>
     [Test]
     public void A_loss_of_equal_huge_logits_is_the_logarithm_of_the_vocabulary()
     {
@@ -175,7 +179,8 @@ public abstract partial class BackendContractTests
     {
         float[] input = new float[channels], bias = Arithmetic.Given(TestValues.Normal(channels, 80));
         Array.Fill(input, 0.5f);
-        using var x = new Vectors(Backend, Working(new float[channels]), Floats(1), Floats(1), Working(input), Working(TestValues.Normal(channels, 81)), Working(bias));
+        float[] output = new float[channels], weight = TestValues.Normal(channels, 81);
+        using var x = new Vectors(Backend, Working(output), Floats(1), Floats(1), Working(input), Working(weight), Working(bias));
         Backend.LayerNormForward(x[0].Reshape(new Shape(1, channels)), x[1], x[2], x[3].Reshape(new Shape(1, channels)), x[4], x[5]);
         Assert.That(x.Read(0), Is.EqualTo(bias));
         Assert.That(x.Read(2)[0], Is.EqualTo(1 / Math.Sqrt(1e-5)).Within(1e-4));

@@ -61,7 +61,11 @@ public abstract partial class BackendContractTests : OperationContractTests
     {
         var x = Backend.Allocate(ElementType.Float32, new Shape(16));
         foreach (var segment in OutsideOfSixteen)
-            Assert.That(() => Backend.SumOfSquares(x, [segment], new double[1]), Throws.ArgumentException.With.Property("ParamName").EqualTo("segments"), $"{segment}");
+        {
+            Assert.That(() => Backend.SumOfSquares(x, [segment], new double[1]),
+                Throws.ArgumentException.With.Property("ParamName").EqualTo("segments"), $"{segment}");
+        }
+
         Assert.Throws<ArgumentException>(() => Backend.SumOfSquares(x, [new(0, 8)], new double[2]));
         Backend.Free(x);
     }

@@ -7,7 +7,9 @@ namespace Trainer.Tests.Compute;
 /// <param name="Name">The parameter.</param>
 /// <param name="Shape">Its extents.</param>
 /// <param name="Type">The type of its elements.</param>
-/// <param name="Values">What it holds before the call, in an array of that type, bf16 as ushort; null for an operand that is overwritten, which is filled with NaN.</param>
+/// <param name="Values">
+/// What it holds before the call, in an array of that type, bf16 as ushort; null for an operand that is overwritten, which is filled with NaN.
+/// </param>
 /// <param name="Optional">Whether it may be left out.</param>
 internal sealed record Operand(string Name, Shape Shape, ElementType Type, Array? Values = null, bool Optional = false)
 {
@@ -48,6 +50,9 @@ internal sealed class OperationCase(string name, int[] contiguous, Func<Arithmet
 
     /// <summary>Whether every contiguous extent is a multiple of 8 elements: what the kernels of a GPU are made for.</summary>
     public bool IsAligned => Array.TrueForAll(contiguous, extent => extent % 8 == 0);
+
+    /// <summary>The operation, without sizes.</summary>
+    public string Name => name.Split(' ')[0];
 
     /// <summary>The operation on a kind of device.</summary>
     public Operation For(Arithmetic arithmetic) => _operations.GetOrAdd(arithmetic, create);

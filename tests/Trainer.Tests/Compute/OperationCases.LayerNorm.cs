@@ -14,8 +14,8 @@ internal static partial class OperationCases
             float[] someWeight = TestValues.Normal(c, 13, mean: 1), someBias = TestValues.Normal(c, 14);
             yield return new OperationCase($"LayerNormForward {size}", [c], a => new(
             [
-                a.Working("output", new(rows, c)), Operand.Float("mean", new(rows)), Operand.Float("rstd", new(rows)), a.Working("input", new(rows, c), someInput),
-                a.Working("weight", new(c), someWeight), a.Working("bias", new(c), someBias),
+                a.Working("output", new(rows, c)), Operand.Float("mean", new(rows)), Operand.Float("rstd", new(rows)),
+                a.Working("input", new(rows, c), someInput), a.Working("weight", new(c), someWeight), a.Working("bias", new(c), someBias),
             ],
             (backend, x, _) => backend.LayerNormForward(x[0], x[1], x[2], x[3], x[4], x[5]),
             () => LayerNormExpectations(a, a.Given(someInput).Doubles(), a.Given(someWeight), a.Given(someBias), rows, c)));
@@ -48,7 +48,7 @@ internal static partial class OperationCases
         }
     }
 
-    /// <remarks>A sum in bf16 is one of fp32 that is rounded; what is normalised is what is stored. Both roundings are known, so that it has to be exact.</remarks>
+    /// <remarks>A sum in bf16 is one of fp32 that is rounded, and what is normalised is what is stored. Both roundings are known: it has to be exact.</remarks>
     private static Expectation[] ResidualLayerNormExpectations(Arithmetic a, float[] residual, float[] branch, float[] weight, float[] bias, int rows, int c)
     {
         double[] sum = [.. residual.Zip(branch, (x, y) => (double)x + y)];
@@ -99,7 +99,8 @@ internal static partial class OperationCases
             for (int i = 0; i < c; i++)
             {
                 double terms = D(i) + meanD + (Normalized(i) * meanProduct);
-                dXTolerance[(row * c) + i] = (rstd[row] * 4 * U * Math.Sqrt(c) * terms) + (2 * U * (Math.Abs(dX[(row * c) + i]) + Math.Abs(dInput[(row * c) + i])));
+                double added = Math.Abs(dX[(row * c) + i]) + Math.Abs(dInput[(row * c) + i]);
+                dXTolerance[(row * c) + i] = (rstd[row] * 4 * U * Math.Sqrt(c) * terms) + (2 * U * added);
                 dWTolerance[i] += Math.Abs(dOutput[(row * c) + i]) * Normalized(i);
                 dBTolerance[i] += Math.Abs(dOutput[(row * c) + i]);
                 normalizedErrors[i] += Math.Abs(dOutput[(row * c) + i]) * NormalizedError(i);
@@ -109,7 +110,8 @@ internal static partial class OperationCases
         double factor = 4 * U * Math.Sqrt(rows);
         return
         [
-            new("dInput", dX, a.Stored(dX, dXTolerance)), new("dWeight", dW, [.. dWTolerance.Zip(normalizedErrors, (terms, error) => (factor * terms) + error)]),
+            new("dInput", dX, a.Stored(dX, dXTolerance)),
+            new("dWeight", dW, [.. dWTolerance.Zip(normalizedErrors, (terms, error) => (factor * terms) + error)]),
             new("dBias", dB, dBTolerance.Scaled(factor)),
         ];
     }

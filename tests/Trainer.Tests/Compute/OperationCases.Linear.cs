@@ -12,7 +12,10 @@ internal static partial class OperationCases
 
     /// <summary>Around the blocks of 192, 384 and 3072 that a product may be divided into, in each of its three directions.</summary>
     private static (int Rows, int N, int K)[] LargeProducts =>
-        [(13, 3, 385), (5, 100, 800), (193, 40, 100), (6, 3100, 20), (3, 20, 3100), (385, 33, 17), (193, 100, 800), (100, 193, 385), (5, 3100, 385), (260, 264, 136)];
+    [
+        (13, 3, 385), (5, 100, 800), (193, 40, 100), (6, 3100, 20), (3, 20, 3100), (385, 33, 17), (193, 100, 800), (100, 193, 385), (5, 3100, 385),
+        (260, 264, 136),
+    ];
 
     private static IEnumerable<OperationCase> Linear()
     {
@@ -61,7 +64,8 @@ internal static partial class OperationCases
 
     private static double GeluTolerance(Arithmetic a, double x) => a.IsGpu ? GeluTolerances.OfGpu(x) : GeluTolerances.OfCpu(x);
 
-    private static double GeluDerivativeTolerance(Arithmetic a, double x) => a.IsGpu ? GeluTolerances.OfDerivativeOnGpu(x) : GeluTolerances.OfDerivativeOnCpu(x);
+    private static double GeluDerivativeTolerance(Arithmetic a, double x) =>
+        a.IsGpu ? GeluTolerances.OfDerivativeOnGpu(x) : GeluTolerances.OfDerivativeOnCpu(x);
 
     /// <summary>A forward product at one size.</summary>
     public static OperationCase LinearForward(int rows, int n, int k, bool withBias, bool withGelu)

@@ -20,7 +20,7 @@ internal static partial class OperationCases
 
     /// <summary>One small case of each operation.</summary>
     public static IEnumerable<OperationCase> OneOfEach(IEnumerable<OperationCase> cases) =>
-        cases.GroupBy(operation => operation.ToString().Split(' ')[0]).Select(group => group.ElementAt(Math.Min(1, group.Count() - 1)));
+        cases.GroupBy(operation => operation.Name).Select(group => group.ElementAt(Math.Min(1, group.Count() - 1)));
 
     private static IEnumerable<OperationCase> Conversions()
     {
@@ -49,7 +49,8 @@ internal static partial class OperationCases
         {
             string size = $"B={b} T={t} C={c} Vp={vocabulary} maxT={maxT}";
             int[] tokens = TestValues.Tokens(b * t, vocabulary, 1);
-            float[] someTokens = TestValues.Normal(vocabulary * c, 2), somePositions = TestValues.Normal(maxT * c, 3), someGradient = TestValues.Normal(b * t * c, 6);
+            float[] someTokens = TestValues.Normal(vocabulary * c, 2), somePositions = TestValues.Normal(maxT * c, 3);
+            float[] someGradient = TestValues.Normal(b * t * c, 6);
             yield return new OperationCase($"EmbeddingForward {size}", [c], a => new(
             [
                 a.Working("output", new(b, t, c)), Operand.Tokens("tokens", new(b, t), tokens), a.Working("tokenTable", new(vocabulary, c), someTokens),

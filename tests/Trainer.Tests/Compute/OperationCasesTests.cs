@@ -2,7 +2,7 @@ using Trainer.Compute;
 
 namespace Trainer.Tests.Compute;
 
-/// <summary>The cases themselves, on every kind of device: exact results that are only stored pass, and the tolerances leave results that are told from others.</summary>
+/// <summary>The cases themselves, on every kind of device: exact results that are only stored pass, and tolerances tell results from others.</summary>
 public sealed class OperationCasesTests
 {
     public static IEnumerable<TestCaseData> Devices =>
@@ -20,7 +20,7 @@ public sealed class OperationCasesTests
         }
     }
 
-    /// <summary>Half at least of the results that are not 0 are known to a third of themselves: neither 0 nor twice or minus the right ones would pass.</summary>
+    /// <summary>Half at least of the results that are not 0 are known to a third of themselves: neither 0 nor twice nor minus the right ones would pass.</summary>
     [TestCaseSource(nameof(Devices))]
     public void Tolerances_are_smaller_than_results(object device) => Assert.Multiple(() =>
     {

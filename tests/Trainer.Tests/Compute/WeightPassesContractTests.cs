@@ -10,6 +10,8 @@ public abstract class WeightPassesContractTests : OperationContractTests
 
     internal static new IEnumerable<TestCaseData> OneOfEach => Named(OperationCases.OneOfEach(OperationCases.WeightPasses));
 
+    internal static new IEnumerable<TestCaseData> OneOfEachStep => OneOfEach;
+
     private IWeightPasses Passes => (IWeightPasses)Backend;
 
     [Test]
@@ -74,7 +76,8 @@ public abstract class WeightPassesContractTests : OperationContractTests
         foreach (var segment in BackendContractTests.OutsideOfSixteen)
         {
             Assert.That(() => Passes.Scale(x, [segment], [2f]), Throws.ArgumentException.With.Property("ParamName").EqualTo("segments"), $"{segment}");
-            Assert.That(() => Adam(x, new SegmentUpdate(segment, 1, 0, 1, 1)), Throws.ArgumentException.With.Property("ParamName").EqualTo("updates"), $"{segment}");
+            Assert.That(() => Adam(x, new SegmentUpdate(segment, 1, 0, 1, 1)),
+                Throws.ArgumentException.With.Property("ParamName").EqualTo("updates"), $"{segment}");
         }
 
         Assert.Throws<ArgumentException>(() => Adam(x, new SegmentUpdate(new(0, 5), 1, 0, 1, 1), new SegmentUpdate(new(4, 2), 1, 0, 1, 1)));

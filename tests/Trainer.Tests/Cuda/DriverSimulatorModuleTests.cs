@@ -24,8 +24,8 @@ internal sealed class DriverSimulatorModuleTests : SimulatedDriverFixture
         {
             Check(LoadModule(module.Text, out nint handle, out string log));
             Assert.That(log, Is.Empty);
-            foreach (string kernel in module.Kernels.Select(entry => entry.Name))
-                Check(GetFunction(out _, handle, kernel));
+            foreach (PtxKernel kernel in module.Kernels)
+                Check(GetFunction(out _, handle, kernel.Name));
             Assert.That(module.Text, Does.Contain($"// source: {module.Name}.cu "), "so that PTX of other sources would be refused");
         }
 

@@ -27,7 +27,8 @@ public sealed class MemoryPlanTests
         Assert.That(MemoryPlan.Fitting(backend, shape with { BatchSize = fits }, recompute).Total, Is.Positive);
 
         using var tiny = new ReferenceBackend { AvailableBytes = 1L << 20, Precision = precision };
-        Assert.That(() => MemoryPlan.Fitting(tiny, shape with { BatchSize = 1 }, recompute), Throws.TypeOf<RequestException>().With.Message.Contains("--preset"));
+        Assert.That(() => MemoryPlan.Fitting(tiny, shape with { BatchSize = 1 }, recompute),
+            Throws.TypeOf<RequestException>().With.Message.Contains("--preset"));
     }
 
     [Test]
@@ -75,7 +76,8 @@ public sealed class MemoryPlanTests
     }
 
     [Test]
-    public void A_model_allocates_once_and_what_was_planned([ValueSource(nameof(Precisions))] Precision precision, [Values] ModelUse use, [Values] Recompute recompute)
+    public void A_model_allocates_once_and_what_was_planned([ValueSource(nameof(Precisions))] Precision precision, [Values] ModelUse use,
+        [Values] Recompute recompute)
     {
         using var backend = new ReferenceBackend { Precision = precision, Workspace = shape => 7L * shape.Rows };
         using (var model = new Gpt2(backend, Tiny, 3, 7, use, recompute))
@@ -125,7 +127,7 @@ public sealed class MemoryPlanTests
         long Bytes(Recompute recompute) => Gpt2Activations.Bytes(shape, precision.Working, recompute);
         double none = Bytes(Recompute.None), gelu = Bytes(Recompute.GeluLayerNorm), block = Bytes(Recompute.Block);
 
-        // The outputs of normalisations and GELUs are R · C numbers each but for the last: exact. A block also has statistics, fp32, of 4 R and NH · R numbers.
+        // The outputs of two normalisations and a GELU are 6 R · C numbers. A block also has statistics of fp32: 4 R, and NH · R of attention.
         Assert.That(none - gelu, Is.EqualTo((double)(layers - 1) * 6 * unit));
         double statistics = sizeof(float) * (double)shape.Rows * (4 + config.Heads);
         Assert.That(none - block, Is.EqualTo((layers - 1) * ((15 * (double)unit) + statistics)));

@@ -45,7 +45,8 @@ public sealed class RecomputeTests(CpuInstructionSet instructionSet)
         using var backend = new CpuBackend(threads: 2, instructionSet);
         using var model = new Gpt2(backend, config, 3, 8, ModelUse.Train, recompute);
         float[] weights = TestValues.Normal(model.Layout.Count, 1, deviation: 0.3);
-        foreach (var gain in model.Layout.Tensors.Where(tensor => tensor.Kind == ParameterKind.LayerNorm && tensor.Name.EndsWith("weight", StringComparison.Ordinal)))
+        var norms = model.Layout.Tensors.Where(tensor => tensor.Kind == ParameterKind.LayerNorm);
+        foreach (var gain in norms.Where(tensor => tensor.Name.EndsWith("weight", StringComparison.Ordinal)))
         {
             foreach (ref float weight in weights.AsSpan((int)gain.Segment.Offset, (int)gain.Segment.Count))
                 weight += 1;
