@@ -3,6 +3,7 @@
 #load "build/kernels.cake"
 #load "build/simulator.cake"
 #load "build/mutants.cake"
+#load "build/profile.cake"
 
 using System.Runtime.InteropServices;
 

@@ -1,11 +1,14 @@
-// elementwise.cu - casts, fills and weight averages over flat arrays: four elements for each thread, contiguous in a warp.
+// elementwise.cu - casts, fills, weight averages and the GELU over flat arrays: four elements for each thread, contiguous in a warp.
 //
 //   n elements, a multiple of 4; grid ceil(n / 1024), block 256
-//   kernel         bytes    FLOPs
-//   cast_to_bf16   6 n      0
-//   cast_to_float  6 n      0
-//   fill           4 n      0
-//   update_average 12 n     3 n
+//   kernel             bytes    FLOPs
+//   cast_to_bf16       6 n      0
+//   cast_to_float      6 n      0
+//   fill               4 n      0
+//   update_average     12 n     3 n
+//   gelu_forward       4 n      8 n
+//   gelu_forward_f32   8 n      8 n
+#include "gelu.cuh"
 #include "rounding.cuh"
 
 constexpr int kThreads = 256;
@@ -49,3 +52,19 @@ extern "C" __global__ void __launch_bounds__(kThreads) update_average(float* ave
     for (int e = 0; e < 4; e++) a[e] = c * a[e] + (1.f - c) * w[e];
     store_floats(average + i, a);
 }
+
+template <class Element> __device__ __forceinline__ void gelu_of_four(Element* out, const Element* pre, long long n) {
+    const long long i = first_element();
+    if (i >= n) return;
+    float v[4];
+    unpack(v, load_four(pre + i));
+#pragma unroll
+    for (int e = 0; e < 4; e++) v[e] = gelu(v[e]);
+    store_four(out + i, v);
+}
+
+// out (n): overwritten with the GELU of pre (n), which a forward product has left: an activation that was not kept is made again.
+#define GELU_FORWARD(name, Element)                                                                                                             \
+    extern "C" __global__ void __launch_bounds__(kThreads) name(Element* out, const Element* pre, long long n) { gelu_of_four(out, pre, n); }
+GELU_FORWARD(gelu_forward, bf16)
+GELU_FORWARD(gelu_forward_f32, float)

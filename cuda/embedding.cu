@@ -9,12 +9,12 @@
 // table at once; of one that crosses the end of a chunk each chunk leaves its part, and a second kernel adds the parts in order. The work is
 // even however often a token occurs, and no atomic decides an order.
 //
-//   rows R = B T, channels C: a multiple of 8; chunks K = ceil(R / 32)
+//   rows R = B T, channels C: a multiple of 8; chunks K = ceil(R / 32); s bytes of an element: 2, or 4 of the kernels that end in _f32
 //   kernel                              grid                                block   bytes                                FLOPs
-//   embedding_forward                   ceil(R C / 8 / 256)                 256     R (2 C + 4), tables 2 C (tokens + T)  R C
-//   embedding_backward_positions        ceil(T C / 4 / 256)                 256     2 R C + 8 T C                         R C
+//   embedding_forward                   ceil(R C s / 16 / 256)              256     R (s C + 4), tables s C (tokens + T)  R C
+//   embedding_backward_positions        ceil(T C / 4 / 256)                 256     s R C + 8 T C                         R C
 //   embedding_sort_tokens               1                                   1024    4 R, and 16 R for each pass of 8 bits  0
-//   embedding_backward_tokens           (ceil(K / 4), ceil(C / 128))        128     2 R C + 8 C tokens, 8 R               R C
+//   embedding_backward_tokens           (ceil(K / 4), ceil(C / 128))        128     s R C + 8 C tokens, 8 R               R C
 //   embedding_backward_tokens_finish    (ceil(K / 4), ceil(C / 128))        128     8 C for each crossed end of a chunk   -
 #include "vector.cuh"
 
@@ -23,41 +23,58 @@ constexpr int kChunk = 32;          // rows: one for each lane to look at
 constexpr int kChunkWarps = 4;      // chunks of a block
 constexpr int kSlab = 128;          // channels of a warp, 4 for each lane
 
-// out (R, C): overwritten.   tokens (R), tokenTable (V, C), positionTable (maximum T, C)
-extern "C" __global__ void __launch_bounds__(kThreads) embedding_forward(
-        bf16* out, const int* tokens, const bf16* tokenTable, const bf16* positionTable, int rows, int T, int C) {
-    const unsigned i = blockIdx.x * kThreads + threadIdx.x, packs = C / 8;
-    const int row = i / packs, column = i % packs * 8;
+template <class Element>
+__device__ __forceinline__ void forward(Element* out, const int* tokens, const Element* tokenTable, const Element* positionTable, int rows, int T, int C) {
+    constexpr int pack_elements = kPack<Element>;
+    const unsigned i = blockIdx.x * kThreads + threadIdx.x, packs = C / pack_elements;
+    const int row = i / packs, column = i % packs * pack_elements;
     if (row >= rows) return;
-    float a[8], b[8];
-    unpack8(a, load16(tokenTable + (size_t)tokens[row] * C + column));
-    unpack8(b, load16(positionTable + (size_t)(row % T) * C + column));
+    float a[pack_elements], b[pack_elements];
+    unpack(a, load16(tokenTable + (size_t)tokens[row] * C + column));
+    unpack(b, load16(positionTable + (size_t)(row % T) * C + column));
     add(a, b);
-    store16(out + (size_t)row * C + column, pack8(a));
+    store16(out + (size_t)row * C + column, pack(a));
 }
 
-// Four channels of fp32 and of bf16 for each lane: 512 and 256 contiguous bytes of a warp.
+// out (R, C): overwritten.   tokens (R), tokenTable (V, C), positionTable (maximum T, C)
+#define EMBEDDING_FORWARD(name, Element)                                                                                                         \
+    extern "C" __global__ void __launch_bounds__(kThreads) name(                                                                                 \
+            Element* out, const int* tokens, const Element* tokenTable, const Element* positionTable, int rows, int T, int C) {                  \
+        forward(out, tokens, tokenTable, positionTable, rows, T, C);                                                                             \
+    }
+EMBEDDING_FORWARD(embedding_forward, bf16)
+EMBEDDING_FORWARD(embedding_forward_f32, float)
+
+// Four channels for each lane: 512 contiguous bytes of a warp in fp32, 256 in bf16.
 __device__ __forceinline__ void add_to(float* out, const float (&v)[4]) {
     float sum[4];
     load_floats(sum, out);
     add(sum, v);
     store_floats(out, sum);
 }
-__device__ __forceinline__ void add_bf16(float (&sum)[4], uint2 bits) {
-    const float v[4] = {bf16_low(bits.x), bf16_high(bits.x), bf16_low(bits.y), bf16_high(bits.y)};
+template <class Bits> __device__ __forceinline__ void add_bits(float (&sum)[4], Bits bits) {
+    float v[4];
+    unpack(v, bits);
     add(sum, v);
 }
 
-// dPositionTable (maximum T, C) fp32: +=.   dout (B, T, C)
-extern "C" __global__ void __launch_bounds__(kThreads) embedding_backward_positions(float* dPositionTable, const bf16* dout, int B, int T, int C) {
+template <class Element> __device__ __forceinline__ void backward_positions(float* dPositionTable, const Element* dout, int B, int T, int C) {
     const int i = blockIdx.x * kThreads + threadIdx.x;
     if (i >= T * C / 4) return;
     float sum[4] = {};
-    const bf16* from = dout + (size_t)i * 4;   // (t, channel) of the first sequence
+    const Element* from = dout + (size_t)i * 4;   // (t, channel) of the first sequence
 #pragma unroll 8
-    for (int b = 0; b < B; b++, from += (size_t)T * C) add_bf16(sum, load8(from));
+    for (int b = 0; b < B; b++, from += (size_t)T * C) add_bits(sum, load_four(from));
     add_to(dPositionTable + (size_t)i * 4, sum);
 }
+
+// dPositionTable (maximum T, C) fp32: +=.   dout (B, T, C)
+#define EMBEDDING_BACKWARD_POSITIONS(name, Element)                                                                                              \
+    extern "C" __global__ void __launch_bounds__(kThreads) name(float* dPositionTable, const Element* dout, int B, int T, int C) {               \
+        backward_positions(dPositionTable, dout, B, T, C);                                                                                       \
+    }
+EMBEDDING_BACKWARD_POSITIONS(embedding_backward_positions, bf16)
+EMBEDDING_BACKWARD_POSITIONS(embedding_backward_positions_f32, float)
 
 constexpr int kSortThreads = 1024, kSortWarps = kSortThreads / 32, kDigits = 256;
 
@@ -141,10 +158,8 @@ __device__ __forceinline__ TokenChunk read_chunk(const uint2* sorted, int chunk,
     return c;
 }
 
-// dTokenTable (V, C) fp32: += the runs inside a chunk.   parts (K, 2, C) fp32: [0] of a run that came from the previous chunk, [1] of one that begins here
-// and goes on.   dout (R, C), sorted (R) of embedding_sort_tokens
-extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backward_tokens(
-        float* dTokenTable, float* parts, const bf16* dout, const uint2* sorted, int rows, int C) {
+template <class Element>
+__device__ __forceinline__ void backward_tokens(float* dTokenTable, float* parts, const Element* dout, const uint2* sorted, int rows, int C) {
     const int lane = threadIdx.x % 32, chunk = blockIdx.x * kChunkWarps + threadIdx.x / 32;
     if (chunk * kChunk >= rows) return;
     const TokenChunk c = read_chunk(sorted, chunk, rows, lane);
@@ -153,20 +168,20 @@ extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backwar
 
     // Lanes beyond the channels and rows beyond the chunk load what others load too, and drop it: a load under a condition would wait for the last one.
     const int readable = min(column, C - 4);
-    constexpr int kAhead = 16;          // loads in flight
+    constexpr int kAhead = 32 / sizeof(Element);   // loads in flight
     float sum[4] = {};
     bool first_run = true;
     for (int base = 0; base < c.rows; base += kAhead) {
-        uint2 bits[kAhead];
+        decltype(load_four(dout)) bits[kAhead];
 #pragma unroll
         for (int i = 0; i < kAhead; i++) {
             const unsigned row = __shfl_sync(kFullWarp, c.own.y, base + i);
-            bits[i] = load8(dout + (size_t)row * C + readable);
+            bits[i] = load_four(dout + (size_t)row * C + readable);
         }
 #pragma unroll
         for (int i = 0; i < kAhead; i++) {
             if (base + i >= c.rows) break;
-            add_bf16(sum, bits[i]);
+            add_bits(sum, bits[i]);
             const unsigned token = __shfl_sync(kFullWarp, c.own.x, base + i), next = __shfl_sync(kFullWarp, c.own.x, (base + i + 1) % 32);
             const bool last = base + i == c.rows - 1;
             if (!last && next == token) continue;
@@ -182,6 +197,16 @@ extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backwar
         }
     }
 }
+
+// dTokenTable (V, C) fp32: += the runs inside a chunk.   parts (K, 2, C) fp32: [0] of a run that came from the previous chunk, [1] of one that begins here
+// and goes on.   dout (R, C), sorted (R) of embedding_sort_tokens
+#define EMBEDDING_BACKWARD_TOKENS(name, Element)                                                                                                 \
+    extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) name(                                                                         \
+            float* dTokenTable, float* parts, const Element* dout, const uint2* sorted, int rows, int C) {                                       \
+        backward_tokens(dTokenTable, parts, dout, sorted, rows, C);                                                                              \
+    }
+EMBEDDING_BACKWARD_TOKENS(embedding_backward_tokens, bf16)
+EMBEDDING_BACKWARD_TOKENS(embedding_backward_tokens_f32, float)
 
 // dTokenTable: += the runs that cross ends of chunks; the chunk in which a run begins adds it up. Arguments as above.
 extern "C" __global__ void __launch_bounds__(32 * kChunkWarps) embedding_backward_tokens_finish(

@@ -6,15 +6,17 @@
 //   SGD    m = momentum m + gain g;  u = m          torch: gain 1 - dampening, rate outside; rate_in_momentum: gain rate, rate outside 1
 //   w <- (before w - rate u) after
 //
-// `before` carries the decay of AdamW, and the factor of weight norm control that became known after the last pass (regularizer.cu), so AdamWN
-// costs what AdamW costs. The pass also leaves each chunk's sums of squares of the new weights and of the update w_new - w_old.
+// `before` and `after` carry every decay, and the factor of weight norm control of order pre. The pass also leaves each chunk's sums of squares
+// of the new weights and of the update w_new - w_old; a factor that follows from them (regularizer.cu) is applied by scale_weights, which
+// touches only the tensors that have one.
 //
 // Memory is all that counts: a thread has two times four loads of 16 bytes in flight; reads and writes of a warp are contiguous.
 //
-//   n parameters, K chunks        grid K, block 256
-//   kernel        bytes with master weights and bf16 copy    FLOPs
-//   adam_update   30 n + 16 K                                19 n
-//   sgd_update    22 n + 16 K                                11 n
+//   n parameters, p of them in tensors whose factor is not 1, K chunks        grid K, block 256
+//   kernel          bytes with master weights and bf16 copy    FLOPs
+//   adam_update     30 n + 16 K                                19 n
+//   sgd_update      22 n + 16 K                                11 n
+//   scale_weights   10 p                                       p
 #include "optimizer.cuh"
 #include "reduce.cuh"
 #include "rounding.cuh"
@@ -120,12 +122,13 @@ extern "C" __global__ void __launch_bounds__(kChunkThreads) sgd_update(
     update_chunk<Sgd, false>(master, weights, momentum, nullptr, gradients, partial, tensors, tensor_count, factors, scalars, rounding, scratch);
 }
 
-// Multiplies each tensor by its factor; a factor of exactly 1 costs nothing. For a pending factor before the weights are evaluated or kept.
+// Multiplies each tensor by its factor, and rounds its copy again; a factor of exactly 1 costs nothing.   factors (tensors): after_step's.
 extern "C" __global__ void __launch_bounds__(kChunkThreads) scale_weights(
-        float* master, bf16* weights, const TensorSpan* tensors, int tensor_count, const float* factors, int rounding, uint32_t step, uint32_t seed) {
+        float* master, bf16* weights, const TensorSpan* tensors, int tensor_count, const float* factors, const StepScalars* scalars, int rounding) {
     const Chunk chunk = chunk_of_block(tensors, tensor_count);
     const float factor = factors[chunk.tensor];
     if (factor == 1.f) return;
+    const uint32_t step = scalars->step, seed = scalars->seed;
     for (int i = threadIdx.x * 4; i < chunk.count; i += kStep) {
         float w[4];
         load_weights(w, master, weights, chunk.begin + i);

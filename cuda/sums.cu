@@ -94,11 +94,12 @@ extern "C" __global__ void angles(double* out, const double* sums, int tensor_co
     }
 }
 
-// *out: the mean of the values.
-extern "C" __global__ void __launch_bounds__(1024) mean(double* out, const float* values, int count) {
+// *out: scale times the mean of the values, added to what is there or in its place: the losses of micro-batches add up where they are.
+extern "C" __global__ void __launch_bounds__(1024) mean(double* out, const float* values, int count, double scale, int accumulate) {
     __shared__ double scratch[32];
     double sum = 0.0;
     for (int i = threadIdx.x; i < count; i += blockDim.x) sum += values[i];
     sum = block_reduce<Sum>(sum, scratch, 0.0);
-    if (threadIdx.x == 0) *out = sum / count;
+    // The product is rounded before it is added, as on the CPU.
+    if (threadIdx.x == 0) *out = (accumulate ? *out : 0.0) + __dmul_rn(scale, sum / count);
 }

@@ -3,8 +3,8 @@
 //   S = scale Q K^T, masked to keys <= query;   P = softmax(S);   O = P V;   lse = log sum exp S          scale > 0, usually 1 / sqrt(HS)
 //   D = rowsum(dO O);   dV = P^T dO;   dP = dO V^T;   dS = P (dP - D);   dQ = scale dS K;   dK = scale dS^T Q
 //
-//   B batch entries, T tokens, NH heads of HS = 64 or 128 channels; padded T: rounded up to a multiple of kPadRows
-//   qkv, dqkv (B, T, 3, NH, HS) bf16     out, dout (B, T, NH, HS) bf16     lse (B, NH, T) fp32, natural logarithm
+//   B batch entries, T tokens, NH heads of HS channels, 64 or 128 (attention_generic.cu: others too); padded T: rounded up to a multiple of kPadRows
+//   qkv, dqkv (B, T, 3, NH, HS), out, dout (B, T, NH, HS): bf16 (attention_generic.cu: or fp32)     lse (B, NH, T) fp32, natural logarithm
 //   stats (B, NH, padded T) pairs of fp32, from attention_backward_stats: lse in powers of two, D
 //
 // T x T is never stored: tiles of scores are made, used and thrown away on the chip, with a softmax that runs over tiles of keys (Milakov and

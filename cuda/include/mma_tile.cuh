@@ -39,11 +39,11 @@ __device__ __forceinline__ void accumulators_to_a(uint32_t (&a)[4], const float 
     a[3] = pack_bf16(right[2], right[3]);
 }
 
-template <int N> __device__ __forceinline__ void set_zero(float (&tiles)[N][4]) {
+template <int N, int M> __device__ __forceinline__ void set_zero(float (&tiles)[N][M]) {
 #pragma unroll
     for (int i = 0; i < N; i++)
 #pragma unroll
-        for (int j = 0; j < 4; j++) tiles[i][j] = 0.f;
+        for (int j = 0; j < M; j++) tiles[i][j] = 0.f;
 }
 
 // The warp's number in its block, taken from lane 0: branches on it need no code for lanes that part.

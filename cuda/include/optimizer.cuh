@@ -24,13 +24,14 @@ struct Unit {
     double initial_norm;      // |w0|: of the weights that training began with
     double count;             // elements
     int bound_step;           // CPR: the step whose end gives the bound n^2; 0: `bound` is given
-    int reserved;
-    // What changes, and a checkpoint keeps:
-    double pending;           // the factor that the stored weights still lack: a norm is known only after the pass, its factor joins the next
-    double norm;              // of the weights, the pending factor included
-    double multiplier, bound; // CPR
-    double factor;            // of the step in progress
+    float factor;             // of the last step that was taken
+    double norm;              // of the weights as they are stored: the root of their tensors' sums of squares
+    double multiplier, bound; // CPR: its state, with which a run goes on
 };
+static_assert(sizeof(Unit) == 72);
+
+// Whether the unit's factor follows from the norm that the pass over the parameters leaves.
+__device__ __forceinline__ bool follows_pass(const Unit& unit) { return unit.rule >= kNormControl && unit.after; }
 
 // What the host knows of a step before it begins.
 struct StepInput {
@@ -47,18 +48,22 @@ struct StepInput {
     int rate_in_momentum;     // SGD: the learning rate is inside the momentum (Loshchilov and Hutter, algorithm 1) or outside (torch)
     int reserved;
 };
+static_assert(sizeof(StepInput) == 104);
 
 // What the pass over the parameters reads: for each tensor,
 struct TensorFactors { float rate, l2, before, after; };
+static_assert(sizeof(TensorFactors) == 16);
 // and for all,
 struct StepScalars {
-    int taken;                // 0: the gradients are not finite, nothing is touched
-    uint32_t step, seed;
+    int taken;                // 1 from the beginning; 0 from the first step on whose gradients or loss are not finite
+    uint32_t step, seed;      // of the last step that was taken; `step` of the first that was not
     float gradient_scale;     // the clip factor
     float beta1, beta2, epsilon;
     float first_correction, second_correction;   // 1 / (1 - beta^t)
     float momentum, gain;     // SGD: buffer = momentum buffer + gain g
     int rate_in_momentum;
-    double gradient_norm;     // before clipping
-    double weight_norm;       // of all units, after the step
+    double gradient_norm;     // before clipping; of the first step that was not taken
+    double weight_norm;       // of all tensors that belong to a unit, after the last step that was taken
+    double loss;              // before the step, NaN when there is none; of the first step that was not taken
 };
+static_assert(sizeof(StepScalars) == 72);

@@ -40,10 +40,21 @@ __device__ __forceinline__ uint4 load_shared16(shared_addr p) {
     asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(p) : "memory");
     return v;
 }
+__device__ __forceinline__ uint2 load_shared8(shared_addr p) {
+    uint2 v;
+    asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(p) : "memory");
+    return v;
+}
 __device__ __forceinline__ uint32_t load_shared4(shared_addr p) {
     uint32_t v;
     asm volatile("ld.shared.b32 %0, [%1];" : "=r"(v) : "r"(p) : "memory");
     return v;
+}
+__device__ __forceinline__ void store_shared16(shared_addr p, uint4 v) {
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+}
+__device__ __forceinline__ void store_shared8(shared_addr p, uint2 v) {
+    asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(p), "r"(v.x), "r"(v.y) : "memory");
 }
 __device__ __forceinline__ void store_shared4(shared_addr p, uint32_t v) { asm volatile("st.shared.b32 [%0], %1;" ::"r"(p), "r"(v) : "memory"); }
 
@@ -72,6 +83,18 @@ __device__ __forceinline__ void ldmatrix_x4_trans(uint32_t (&r)[4], shared_addr 
 // c[16][8] += a[16][16] b[16][8], fp32 accumulators. Not volatile: it maps registers to registers and may move.
 __device__ __forceinline__ void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// A float rounded to the 11 significant bits of tf32, ties away from zero; the lower 13 bits of the result are 0. NaN stays NaN.
+__device__ __forceinline__ uint32_t to_tf32(float x) {
+    uint32_t y;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
+    return y;
+}
+// c[16][8] += a[16][8] b[8][8] of tf32. ldmatrix gives such fragments too: it moves 16 bytes of a row to 4 lanes, whatever they hold.
+__device__ __forceinline__ void mma_m16n8k8_tf32(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
@@ -119,7 +142,10 @@ inline void store8(void* p, uint2 v) { *(simt::Pair*)p = v.x | (uint64_t)v.y << 
 inline uint4 load16_streaming(const void* p) { return load16(p); }
 inline void store16_streaming(void* p, uint4 v) { store16(p, v); }
 inline uint4 load_shared16(shared_addr p) { return load16(simt::shared_pointer(p, 16)); }
+inline uint2 load_shared8(shared_addr p) { return load8(simt::shared_pointer(p, 8)); }
 inline uint32_t load_shared4(shared_addr p) { return *(uint32_t*)simt::shared_pointer(p, 4); }
+inline void store_shared16(shared_addr p, uint4 v) { store16(simt::shared_pointer(p, 16), v); }
+inline void store_shared8(shared_addr p, uint2 v) { store8(simt::shared_pointer(p, 8), v); }
 inline void store_shared4(shared_addr p, uint32_t v) { *(uint32_t*)simt::shared_pointer(p, 4) = v; }
 inline void cp_async16(shared_addr to, const void* from, bool inside = true) { simt::cp_async(to, from, 16, inside ? 16 : 0); }
 inline void cp_async8(shared_addr to, const void* from) { simt::cp_async(to, from, 8, 8); }
@@ -128,6 +154,8 @@ template <int Keep> inline void cp_async_wait() { simt::cp_async_wait(Keep); }
 inline void ldmatrix_x4(uint32_t (&r)[4], shared_addr row) { simt::ldmatrix_x4(r, row, false); }
 inline void ldmatrix_x4_trans(uint32_t (&r)[4], shared_addr row) { simt::ldmatrix_x4(r, row, true); }
 inline void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) { simt::mma_m16n8k16_bf16(c, a, b0, b1); }
+inline uint32_t to_tf32(float x) { return simt::to_tf32(x); }
+inline void mma_m16n8k8_tf32(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) { simt::mma_m16n8k8_tf32(c, a, b0, b1); }
 inline void bar_sync(int id, int threads) { simt::named_barrier(id, threads, true); }
 inline void bar_arrive(int id, int threads) { simt::named_barrier(id, threads, false); }
 inline float exp2_approx(float x) { return std::exp2(x); }

@@ -13,6 +13,7 @@ struct TensorSpan {
     int first_chunk;           // chunks of all tensors before this one
     int unit;                  // the unit of the regulariser (regularizer.cu), -1 for none
 };
+static_assert(sizeof(TensorSpan) == 24);
 
 // The last tensor whose first chunk is not after this one. Tensors without elements have no chunks.
 __device__ __forceinline__ int tensor_of_chunk(const TensorSpan* tensors, int tensor_count, int chunk) {

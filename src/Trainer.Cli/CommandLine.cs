@@ -60,6 +60,7 @@ internal static class CommandLine
         SampleCommand.Create(terminal),
         EvalCommand.Create(terminal),
         BenchCommand.Create(terminal),
+        ProfileCommand.Create(terminal),
         DoctorCommand.Create(terminal),
     ];
 

@@ -7,19 +7,48 @@ namespace Trainer.Cli;
 /// <summary>The device that a name stands for.</summary>
 internal static class Devices
 {
+    private const string Simulator = "cuda-sim", SimulatorLibrary = "libcuda.so.1";
+
     /// <summary>Opens a device.</summary>
-    /// <param name="device"><c>auto</c>, <c>cpu</c>, <c>cuda</c> or <c>cuda:N</c>.</param>
+    /// <param name="device"><c>auto</c>, <c>cpu</c>, <c>cuda</c>, <c>cuda:N</c> or <c>cuda-sim</c>.</param>
+    /// <param name="precision">The name of a <see cref="Precision"/>, or <c>auto</c> for the device's usual one.</param>
     /// <param name="threads">CPU threads; 0 for one per processor.</param>
     /// <param name="isa"><c>auto</c>, <c>avx512</c>, <c>avx2</c> or <c>portable</c>.</param>
-    /// <exception cref="RequestException">This machine or this build does not have it.</exception>
-    public static IBackend Open(string device, int threads, string isa)
+    /// <param name="seed">Of stochastic rounding.</param>
+    /// <exception cref="RequestException">This machine or this build does not have it, or it does not compute in this precision.</exception>
+    public static IBackend Open(string device, string precision = "auto", int threads = 0, string isa = "auto", ulong seed = 1)
     {
-        if (!device.StartsWith("cuda", StringComparison.Ordinal))
-            return new CpuBackend(threads, InstructionSet(isa));
-        CudaProbe probe = CudaProbe.Run();
-        throw new RequestException(probe.Problem is { } problem
-            ? $"--device {device} cannot be used: {problem}.\n'trainer doctor' lists what was tried; --device cpu works everywhere."
-            : $"--device {device} cannot be used: this version computes on the CPU only. Use --device cpu.");
+        if (device == Simulator)
+            CudaLibraries.Folder = SimulatorFolder();
+        else if (device == "cpu" || (device == "auto" && CudaProbe.Run().Problem is not null))
+            return OpenCpu(precision, threads, isa);
+        else if (CudaProbe.Run().Problem is { } problem)
+            throw new RequestException($"--device {device} cannot be used: {problem}.\n'trainer doctor' lists what was tried; --device cpu works everywhere.");
+        return new CudaBackend(new CudaBackendOptions
+        {
+            Device = device.StartsWith("cuda:", StringComparison.Ordinal) ? SettingNumber(device) : 0,
+            Precision = precision == "auto" ? Precision.BFloat16Mixed : Precision.All.First(known => known.Name == precision),
+            RoundingSeed = (uint)seed,
+        });
+    }
+
+    private static CpuBackend OpenCpu(string precision, int threads, string isa) => precision is "auto" or "fp32"
+        ? new CpuBackend(threads, InstructionSet(isa))
+        : throw new RequestException($"--precision {precision} needs a GPU; the CPU computes in fp32. Leave the option out.");
+
+    private static int SettingNumber(string device) => int.Parse(device.AsSpan("cuda:".Length), System.Globalization.CultureInfo.InvariantCulture);
+
+    // The build puts it into artifacts/native of the repository that holds this program.
+    private static string SimulatorFolder()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            string native = Path.Combine(folder.FullName, "artifacts", "native");
+            if (File.Exists(Path.Combine(native, SimulatorLibrary)))
+                return native;
+        }
+
+        throw new RequestException($"--device {Simulator} needs the driver simulator, which is not built; ./build.sh --target=Native builds it and needs cmake and g++.");
     }
 
     private static CpuInstructionSet? InstructionSet(string isa) => isa switch

@@ -34,12 +34,13 @@ internal sealed class TrainedModel : IDisposable
     /// <param name="use">What the model is for.</param>
     public static TrainedModel Load(ModelSource source, string device, int threads, int batchSize, ModelUse use)
     {
-        IBackend backend = Devices.Open(device, threads, isa: "auto");
+        IBackend backend = Devices.Open(device, "auto", threads);
         Gpt2? model = null;
         try
         {
             model = new Gpt2(backend, source.Config, batchSize, source.Config.SequenceLength, use);
             source.Load(backend, model.Parameters);
+            model.RefreshWeights();
             return new TrainedModel(source, backend, model);
         }
         catch

@@ -86,3 +86,12 @@ internal sealed class SettingOption : Option<string[]>
 
     public SettingDefinition Definition { get; }
 }
+
+/// <summary>The values that a command line gives.</summary>
+internal static class GivenSettings
+{
+    /// <summary>Those of some settings.</summary>
+    public static Dictionary<SettingDefinition, IReadOnlyList<string>> Of(
+        this IReadOnlyDictionary<SettingDefinition, IReadOnlyList<string>> given, IReadOnlyList<SettingDefinition> definitions) =>
+        given.Where(pair => definitions.Contains(pair.Key)).ToDictionary();
+}

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Trainer.Compute;
+using Trainer.Model;
 using Trainer.Optimization;
 
 namespace Trainer.Cpu;
@@ -8,11 +9,13 @@ namespace Trainer.Cpu;
 /// The CPU backend: fp32, SIMD in C#, all cores. Its results are bitwise the same for any number of threads, and within rounding the
 /// same for every instruction set.
 /// </summary>
-public sealed unsafe class CpuBackend : IBackend
+public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
 {
+    private static readonly Dictionary<string, string> NoChoices = [];
+
     private readonly ThreadTeam _team;
     private readonly CpuOperations _operations;
-    private readonly Dictionary<nint, long> _allocations = [];
+    private readonly HashSet<nint> _allocations = [];
     private bool _disposed;
 
     /// <summary>Starts the threads.</summary>
@@ -37,38 +40,28 @@ public sealed unsafe class CpuBackend : IBackend
     public int Threads => _team.Threads;
 
     /// <inheritdoc/>
-    public string Description => $"cpu, {InstructionSet.DisplayName()}, {Threads} {(Threads == 1 ? "thread" : "threads")}";
+    public override string Description => $"cpu, {InstructionSet.DisplayName()}, {Threads} {(Threads == 1 ? "thread" : "threads")}";
 
     /// <inheritdoc/>
-    public long AvailableBytes => SystemMemory.Available / 20 * 19; // the rest for the program itself and the packed blocks of its threads
+    public override Precision Precision => Precision.Float32;
 
     /// <inheritdoc/>
-    public double MeasurePeakFlops() => PeakMeasurement.FlopsPerSecond(_team, InstructionSet);
+    public override bool RunsAhead => false;
 
     /// <inheritdoc/>
-    public int LiveAllocations => _allocations.Count;
+    public override IReadOnlyDictionary<string, string> Choices => NoChoices;
 
     /// <inheritdoc/>
-    public Tensor Allocate(ElementType type, Shape shape)
-    {
-        for (int i = 0; i < shape.Rank; i++)
-        {
-            if (shape[i] < 0)
-                throw new ArgumentException($"the extents {shape} must not be negative", nameof(shape));
-        }
-
-        long bytes = Math.Max(1, shape.Count) * Tensor.SizeOf(type);
-        // The system promises more than it has and would end the process when the pages are touched.
-        if (bytes > AvailableBytes)
-            throw new InsufficientMemoryException($"{bytes:N0} bytes were asked for, but only {AvailableBytes:N0} are free");
-        void* address = NativeBlock.Allocate((nuint)bytes);
-        NativeMemory.Clear(address, (nuint)bytes);
-        _allocations.Add((nint)address, bytes);
-        return new Tensor((nint)address, type, shape);
-    }
+    public override long AvailableBytes => SystemMemory.Available / 20 * 19; // the rest for the program itself and the packed blocks of its threads
 
     /// <inheritdoc/>
-    public void Free(Tensor allocation)
+    public override int LiveAllocations => _allocations.Count;
+
+    /// <inheritdoc/>
+    public override double MeasurePeakFlops() => PeakMeasurement.FlopsPerSecond(_team, InstructionSet);
+
+    /// <inheritdoc/>
+    public override void Free(Tensor allocation)
     {
         if (!_allocations.Remove(allocation.Address))
             throw new ArgumentException("not an allocation of this backend, or freed already", nameof(allocation));
@@ -76,189 +69,157 @@ public sealed unsafe class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void Upload<T>(ReadOnlySpan<T> source, Tensor destination)
-        where T : unmanaged => source.CopyTo(Elements<T>(destination, source.Length));
+    public override long WorkspaceBytes(in PassShape shape) => 0;
 
     /// <inheritdoc/>
-    public void Download<T>(Tensor source, Span<T> destination)
-        where T : unmanaged => Elements<T>(source, destination.Length).CopyTo(destination);
-
-    /// <inheritdoc/>
-    public void Zero(Tensor tensor) => NativeMemory.Clear((void*)tensor.Address, (nuint)(tensor.Count * Tensor.SizeOf(tensor.Type)));
-
-    /// <inheritdoc/>
-    public void EmbeddingForward(Tensor output, Tensor tokens, Tensor tokenTable, Tensor positionTable)
+    public override void Prepare(in PassShape shape, IReadOnlyDictionary<string, string>? choices)
     {
-        var (b, t, c) = (output.Shape[0], output.Shape[1], output.Shape.Columns);
-        OperandCheck.Float(output, new Shape(b, t, c));
-        OperandCheck.Int(tokens, new Shape(b, t));
-        OperandCheck.Columns(tokenTable, c);
-        OperandCheck.Tokens(tokens, tokenTable.Shape.Rows);
-        OperandCheck.AtLeast(positionTable, t, c);
-        _operations.EmbeddingForward(F(output), I(tokens), F(tokenTable), F(positionTable), b, t, c);
     }
 
     /// <inheritdoc/>
-    public void EmbeddingBackward(Tensor dTokenTable, Tensor dPositionTable, Tensor dOutput, Tensor tokens)
+    public override void UseWorkspace(Tensor workspace)
     {
-        var (b, t, c) = (dOutput.Shape[0], dOutput.Shape[1], dOutput.Shape.Columns);
-        OperandCheck.Float(dOutput, new Shape(b, t, c));
-        OperandCheck.Int(tokens, new Shape(b, t));
-        OperandCheck.Columns(dTokenTable, c);
-        OperandCheck.Tokens(tokens, dTokenTable.Shape.Rows);
-        OperandCheck.AtLeast(dPositionTable, t, c);
-        _operations.EmbeddingBackward(F(dTokenTable), F(dPositionTable), F(dOutput), I(tokens), b, t, c);
     }
 
     /// <inheritdoc/>
-    public void LayerNormForward(Tensor output, Tensor mean, Tensor rstd, Tensor input, Tensor weight, Tensor bias)
+    public override void Synchronize()
     {
-        var (rows, c) = (output.Shape.Rows, output.Shape.Columns);
-        OperandCheck.Float(output);
-        OperandCheck.Matrix(input, rows, c);
-        CheckNorm(mean, rstd, weight, rows, c);
-        OperandCheck.Float(bias, new Shape(c));
-        _operations.LayerNormForward(null, F(output), F(mean), F(rstd), F(input), null, F(weight), F(bias), rows, c);
     }
 
     /// <inheritdoc/>
-    public void ResidualLayerNormForward(Tensor sum, Tensor output, Tensor mean, Tensor rstd, Tensor residual, Tensor branch, Tensor weight, Tensor bias)
-    {
-        var (rows, c) = (output.Shape.Rows, output.Shape.Columns);
-        OperandCheck.Float(output);
-        OperandCheck.Matrix(sum, rows, c);
-        OperandCheck.Matrix(residual, rows, c);
-        OperandCheck.Matrix(branch, rows, c);
-        CheckNorm(mean, rstd, weight, rows, c);
-        OperandCheck.Float(bias, new Shape(c));
-        _operations.LayerNormForward(F(sum), F(output), F(mean), F(rstd), F(residual), F(branch), F(weight), F(bias), rows, c);
-    }
-
-    /// <inheritdoc/>
-    public void LayerNormBackward(Tensor dInput, Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, Tensor weight, Tensor mean, Tensor rstd)
-    {
-        var (rows, c) = (dOutput.Shape.Rows, dOutput.Shape.Columns);
-        OperandCheck.Float(dOutput);
-        OperandCheck.Matrix(dInput, rows, c);
-        OperandCheck.Matrix(input, rows, c);
-        CheckNorm(mean, rstd, weight, rows, c);
-        OperandCheck.Float(dWeight, new Shape(c));
-        OperandCheck.Float(dBias, new Shape(c));
-        _operations.LayerNormBackward(F(dInput), F(dWeight), F(dBias), F(dOutput), F(input), F(weight), F(mean), F(rstd), rows, c);
-    }
-
-    /// <inheritdoc/>
-    public void LinearForward(Tensor output, Tensor input, Tensor weight, Tensor bias, Tensor preActivation)
-    {
-        var (rows, n, k) = (output.Shape.Rows, output.Shape.Columns, input.Shape.Columns);
-        OperandCheck.Float(output);
-        OperandCheck.Matrix(input, rows, k);
-        OperandCheck.Matrix(weight, n, k);
-        if (!bias.IsNone)
-            OperandCheck.Float(bias, new Shape(n));
-        if (!preActivation.IsNone)
-            OperandCheck.Matrix(preActivation, rows, n);
-        _operations.LinearForward(F(output), F(input), F(weight), F(bias), F(preActivation), rows, n, k);
-    }
-
-    /// <inheritdoc/>
-    public void LinearBackwardInput(Tensor dInput, Tensor dOutput, Tensor weight, Tensor preActivation)
-    {
-        var (rows, n, k) = (dOutput.Shape.Rows, dOutput.Shape.Columns, dInput.Shape.Columns);
-        OperandCheck.Float(dOutput);
-        OperandCheck.Matrix(dInput, rows, k);
-        OperandCheck.Matrix(weight, n, k);
-        if (!preActivation.IsNone)
-            OperandCheck.Matrix(preActivation, rows, k);
-        _operations.LinearBackwardInput(F(dInput), F(dOutput), F(weight), F(preActivation), rows, n, k);
-    }
-
-    /// <inheritdoc/>
-    public void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, bool accumulate)
-    {
-        var (rows, n, k) = (dOutput.Shape.Rows, dOutput.Shape.Columns, input.Shape.Columns);
-        OperandCheck.Float(dOutput);
-        OperandCheck.Matrix(input, rows, k);
-        OperandCheck.Matrix(dWeight, n, k);
-        if (!dBias.IsNone)
-            OperandCheck.Float(dBias, new Shape(n));
-        _operations.LinearBackwardWeight(F(dWeight), F(dBias), F(dOutput), F(input), rows, n, k, accumulate);
-    }
-
-    /// <inheritdoc/>
-    public void AttentionForward(Tensor output, Tensor logSumExp, Tensor qkv)
-    {
-        var (b, t, c, heads) = CheckAttention(output, logSumExp, qkv);
-        _operations.AttentionForward(F(output), F(logSumExp), F(qkv), b, t, c, heads);
-    }
-
-    /// <inheritdoc/>
-    public void AttentionBackward(Tensor dQkv, Tensor dOutput, Tensor output, Tensor logSumExp, Tensor qkv)
-    {
-        var (b, t, c, heads) = CheckAttention(output, logSumExp, qkv);
-        OperandCheck.Float(dQkv, qkv.Shape);
-        OperandCheck.Float(dOutput, output.Shape);
-        _operations.AttentionBackward(F(dQkv), F(dOutput), F(output), F(logSumExp), F(qkv), b, t, c, heads);
-    }
-
-    /// <inheritdoc/>
-    public void SoftmaxCrossEntropy(Tensor logits, Tensor losses, Tensor targets, int vocabulary, float gradientScale)
-    {
-        var (rows, stride) = (logits.Shape.Rows, logits.Shape.Columns);
-        OperandCheck.Float(logits);
-        OperandCheck.Count(losses, rows);
-        OperandCheck.IntCount(targets, rows);
-        if (vocabulary < 1 || vocabulary > stride)
-            throw new ArgumentOutOfRangeException(nameof(vocabulary), $"{vocabulary} is not between 1 and the {stride} columns of the logits");
-        OperandCheck.Tokens(targets, vocabulary);
-        _operations.SoftmaxCrossEntropy(F(logits), F(losses), I(targets), rows, vocabulary, stride, gradientScale);
-    }
-
-    /// <inheritdoc/>
-    public double Mean(Tensor values)
-    {
-        OperandCheck.Float(values);
-        double sum = 0;
-        foreach (float value in Elements<float>(values, (int)values.Count))
-            sum += value;
-        return sum / values.Count;
-    }
-
-    /// <inheritdoc/>
-    public void SumOfSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums)
-    {
-        OperandCheck.Segments(values, segments, sums.Length);
-        _operations.SumOfSquares(F(values), segments, sums);
-    }
+    public override IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options) =>
+        new HostOptimizer(this, layout, tensors, options);
 
     /// <inheritdoc/>
     public void AdamUpdate(Tensor weights, Tensor gradients, Tensor firstMoment, Tensor secondMoment,
         ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares)
     {
-        OperandCheck.Float(weights);
-        OperandCheck.Count(gradients, weights.Count);
-        OperandCheck.Count(firstMoment, weights.Count);
-        OperandCheck.Count(secondMoment, weights.Count);
+        OperandCheck.Any(weights, ElementType.Float32);
+        OperandCheck.Count(gradients, ElementType.Float32, weights.Count);
+        OperandCheck.Count(firstMoment, ElementType.Float32, weights.Count);
+        OperandCheck.Count(secondMoment, ElementType.Float32, weights.Count);
         OperandCheck.Updates(weights, updates, sumsOfSquares.Length);
+        Observer?.Before(OperationCost.AdamUpdate(updates));
         _operations.AdamUpdate(F(weights), F(gradients), F(firstMoment), F(secondMoment), updates, step, sumsOfSquares);
+        Observer?.After();
     }
 
     /// <inheritdoc/>
     public void Scale(Tensor values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
     {
         OperandCheck.Segments(values, segments, factors.Length);
+        Observer?.Before(OperationCost.Scale(segments, factors));
         _operations.Scale(F(values), segments, factors);
+        Observer?.After();
     }
 
+    /// <inheritdoc/>
+    protected override nint Allocate(long bytes)
+    {
+        // The system promises more than it has and would end the process when the pages are touched.
+        if (bytes > AvailableBytes)
+            throw new InsufficientMemoryException($"{bytes:N0} bytes were asked for, but only {AvailableBytes:N0} are free");
+        void* address = NativeBlock.Allocate((nuint)bytes);
+        NativeMemory.Clear(address, (nuint)bytes);
+        _allocations.Add((nint)address);
+        return (nint)address;
+    }
+
+    /// <inheritdoc/>
+    protected override void CopyToDevice<T>(ReadOnlySpan<T> source, Tensor destination) => source.CopyTo(Elements<T>(destination));
+
+    /// <inheritdoc/>
+    protected override void CopyToHost<T>(Tensor source, Span<T> destination) => Elements<T>(source).CopyTo(destination);
+
+    /// <inheritdoc/>
+    protected override void Clear(Tensor tensor) => NativeMemory.Clear((void*)tensor.Address, (nuint)(tensor.Count * Tensor.SizeOf(tensor.Type)));
+
+    /// <inheritdoc/>
+    protected override void ConvertElements(Tensor destination, Tensor source) =>
+        _operations.Convert((void*)destination.Address, (void*)source.Address, source.Count,
+            widens: destination.Type == ElementType.Float32 && source.Type == ElementType.BFloat16,
+            narrows: destination.Type == ElementType.BFloat16 && source.Type == ElementType.Float32, bytes: Tensor.SizeOf(source.Type));
+
+    /// <inheritdoc/>
+    protected override void EmbeddingForward(Tensor output, Tensor tokens, Tensor tokenTable, Tensor positionTable, int b, int t, int c)
+    {
+        CheckTokens(tokens, tokenTable.Shape.Rows, nameof(tokens));
+        _operations.EmbeddingForward(F(output), I(tokens), F(tokenTable), F(positionTable), b, t, c);
+    }
+
+    /// <inheritdoc/>
+    protected override void EmbeddingBackward(Tensor dTokenTable, Tensor dPositionTable, Tensor dOutput, Tensor tokens, int b, int t, int c)
+    {
+        CheckTokens(tokens, dTokenTable.Shape.Rows, nameof(tokens));
+        _operations.EmbeddingBackward(F(dTokenTable), F(dPositionTable), F(dOutput), I(tokens), b, t, c);
+    }
+
+    /// <inheritdoc/>
+    protected override void LayerNormForward(Tensor output, Tensor mean, Tensor rstd, Tensor input, Tensor weight, Tensor bias, int rows, int c) =>
+        _operations.LayerNormForward(null, F(output), F(mean), F(rstd), F(input), null, F(weight), F(bias), rows, c);
+
+    /// <inheritdoc/>
+    protected override void ResidualLayerNormForward(
+        Tensor sum, Tensor output, Tensor mean, Tensor rstd, Tensor residual, Tensor branch, Tensor weight, Tensor bias, int rows, int c) =>
+        _operations.LayerNormForward(F(sum), F(output), F(mean), F(rstd), F(residual), F(branch), F(weight), F(bias), rows, c);
+
+    /// <inheritdoc/>
+    protected override void LayerNormBackward(
+        Tensor dInput, Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, Tensor weight, Tensor mean, Tensor rstd, int rows, int c) =>
+        _operations.LayerNormBackward(F(dInput), F(dWeight), F(dBias), F(dOutput), F(input), F(weight), F(mean), F(rstd), rows, c);
+
+    /// <inheritdoc/>
+    protected override void LinearForward(Tensor output, Tensor input, Tensor weight, Tensor bias, Tensor preActivation, int rows, int n, int k) =>
+        _operations.LinearForward(F(output), F(input), F(weight), F(bias), F(preActivation), rows, n, k);
+
+    /// <inheritdoc/>
+    protected override void GeluForward(Tensor output, Tensor preActivation, long count) => _operations.GeluForward(F(output), F(preActivation), count);
+
+    /// <inheritdoc/>
+    protected override void LinearBackwardInput(Tensor dInput, Tensor dOutput, Tensor weight, Tensor preActivation, int rows, int n, int k) =>
+        _operations.LinearBackwardInput(F(dInput), F(dOutput), F(weight), F(preActivation), rows, n, k);
+
+    /// <inheritdoc/>
+    protected override void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, int rows, int n, int k, bool accumulate) =>
+        _operations.LinearBackwardWeight(F(dWeight), F(dBias), F(dOutput), F(input), rows, n, k, accumulate);
+
+    /// <inheritdoc/>
+    protected override void AttentionForward(Tensor output, Tensor logSumExp, Tensor qkv, int b, int t, int c, int heads) =>
+        _operations.AttentionForward(F(output), F(logSumExp), F(qkv), b, t, c, heads);
+
+    /// <inheritdoc/>
+    protected override void AttentionBackward(Tensor dQkv, Tensor dOutput, Tensor output, Tensor logSumExp, Tensor qkv, int b, int t, int c, int heads) =>
+        _operations.AttentionBackward(F(dQkv), F(dOutput), F(output), F(logSumExp), F(qkv), b, t, c, heads);
+
+    /// <inheritdoc/>
+    protected override void SoftmaxCrossEntropy(Tensor logits, Tensor losses, Tensor targets, int rows, int vocabulary, int padded, float gradientScale)
+    {
+        CheckTokens(targets, vocabulary, nameof(targets));
+        _operations.SoftmaxCrossEntropy(F(logits), F(losses), I(targets), rows, vocabulary, padded, gradientScale);
+    }
+
+    /// <inheritdoc/>
+    protected override void AddMean(Tensor total, Tensor values, int count, double scale, bool accumulate)
+    {
+        double sum = 0;
+        foreach (float value in Elements<float>(values))
+            sum += value;
+        ref double result = ref *(double*)total.Address;
+        result = (accumulate ? result : 0) + (scale * (sum / count));
+    }
+
+    /// <inheritdoc/>
+    protected override void AddSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums) => _operations.SumOfSquares(F(values), segments, sums);
+
     /// <summary>Stops the threads and frees what is still allocated.</summary>
-    public void Dispose()
+    protected override void Dispose(bool disposing)
     {
         if (_disposed)
             return;
         _disposed = true;
         _team.Dispose();
         _operations.Dispose();
-        foreach (nint address in _allocations.Keys)
+        foreach (nint address in _allocations)
             NativeBlock.Free((void*)address);
         _allocations.Clear();
     }
@@ -267,29 +228,16 @@ public sealed unsafe class CpuBackend : IBackend
 
     private static int* I(Tensor tensor) => (int*)tensor.Address;
 
-    private static Span<T> Elements<T>(Tensor tensor, int count)
-        where T : unmanaged
-    {
-        if (tensor.IsNone || tensor.Count != count || typeof(T) != (tensor.Type == ElementType.Float32 ? typeof(float) : typeof(int)))
-            throw new ArgumentException($"{count} elements of {typeof(T).Name} do not match {tensor.Type} {tensor.Shape}", nameof(tensor));
-        return new Span<T>((void*)tensor.Address, count);
-    }
+    private static Span<T> Elements<T>(Tensor tensor)
+        where T : unmanaged => new((void*)tensor.Address, checked((int)tensor.Count));
 
-    private static void CheckNorm(Tensor mean, Tensor rstd, Tensor weight, int rows, int c)
+    // Any other would be an address outside the table that it indexes.
+    private static void CheckTokens(Tensor tensor, int bound, string name)
     {
-        OperandCheck.Count(mean, rows);
-        OperandCheck.Count(rstd, rows);
-        OperandCheck.Float(weight, new Shape(c));
-    }
-
-    private static (int B, int T, int C, int Heads) CheckAttention(Tensor output, Tensor logSumExp, Tensor qkv)
-    {
-        var (b, t, c, heads) = (output.Shape[0], output.Shape[1], output.Shape.Columns, logSumExp.Shape[1]);
-        OperandCheck.Float(output, new Shape(b, t, c));
-        OperandCheck.Float(logSumExp, new Shape(b, heads, t));
-        OperandCheck.Float(qkv, new Shape(b, t, 3 * c));
-        if (heads < 1 || c % heads != 0)
-            throw new ArgumentException($"{heads} heads do not divide {c} channels", nameof(logSumExp));
-        return (b, t, c, heads);
+        foreach (int token in Elements<int>(tensor))
+        {
+            if ((uint)token >= (uint)bound)
+                throw new ArgumentOutOfRangeException(name, $"{name} has the id {token}, which is not in [0, {bound})");
+        }
     }
 }

@@ -11,6 +11,12 @@ internal sealed unsafe partial class CpuOperations<TVector>
         Product.Run(rows, n, k, MatrixOperand.RowMajor(input, k), MatrixOperand.RowMajor(weight, k).Transposed, output, n, accumulate: false, epilogue);
     }
 
+    public override void GeluForward(float* output, float* preActivation, long count)
+    {
+        int items = checked((int)((count + ElementsPerItem - 1) / ElementsPerItem));
+        Team.Run(new GeluJob { Output = output, PreActivation = preActivation, Count = count }, items);
+    }
+
     public override void LinearBackwardInput(float* dInput, float* dOutput, float* weight, float* preActivation, int rows, int n, int k)
     {
         var epilogue = preActivation == null ? default
@@ -30,6 +36,21 @@ internal sealed unsafe partial class CpuOperations<TVector>
         if (!accumulate)
             new Span<float>(dBias, n).Clear();
         AddPartialSums(dBias, partial, blocks, n, n);
+    }
+
+    private struct GeluJob : ITeamJob
+    {
+        public required float* Output, PreActivation;
+        public required long Count;
+
+        public readonly void Run(int item, int worker)
+        {
+            long i = (long)item * ElementsPerItem, end = Math.Min(Count, i + ElementsPerItem);
+            for (; i <= end - TVector.Width; i += TVector.Width)
+                TVector.Store(VectorMath.Gelu(TVector.Load(PreActivation + i)), Output + i);
+            for (; i < end; i++)
+                Float1.Store(VectorMath.Gelu(Float1.Load(PreActivation + i)), Output + i);
+        }
     }
 
     private struct ColumnSumJob : ITeamJob

@@ -29,6 +29,9 @@ internal abstract unsafe class CpuOperations : IDisposable
         _ => new CpuOperations<Float4>(team, MicroKernel.For(set)),
     };
 
+    /// <summary>Copies elements of so many bytes, or converts them between fp32 and bf16.</summary>
+    public abstract void Convert(void* to, void* from, long count, bool widens, bool narrows, int bytes);
+
     public abstract void EmbeddingForward(float* output, int* tokens, float* tokenTable, float* positionTable, int b, int t, int c);
 
     public abstract void EmbeddingBackward(float* dTokenTable, float* dPositionTable, float* dOutput, int* tokens, int b, int t, int c);
@@ -41,6 +44,8 @@ internal abstract unsafe class CpuOperations : IDisposable
         float* dInput, float* dWeight, float* dBias, float* dOutput, float* input, float* weight, float* mean, float* rstd, int rows, int c);
 
     public abstract void LinearForward(float* output, float* input, float* weight, float* bias, float* preActivation, int rows, int n, int k);
+
+    public abstract void GeluForward(float* output, float* preActivation, long count);
 
     public abstract void LinearBackwardInput(float* dInput, float* dOutput, float* weight, float* preActivation, int rows, int n, int k);
 

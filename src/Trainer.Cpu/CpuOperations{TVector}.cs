@@ -7,6 +7,9 @@ internal sealed unsafe partial class CpuOperations<TVector>(ThreadTeam team, Mic
     /// <summary>Rows that one item of a row-wise operation covers: enough work to outweigh handing it out.</summary>
     private const int RowsPerItem = 8;
 
+    /// <summary>Elements that one item of an elementwise operation covers: a multiple of every vector's width.</summary>
+    private const int ElementsPerItem = 1 << 14;
+
     private readonly Scratch<float> _partialSums = new();
 
     protected override void Dispose(bool disposing)

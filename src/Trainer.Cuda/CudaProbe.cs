@@ -13,73 +13,99 @@ namespace Trainer.Cuda;
 public sealed record CudaDevice(int Index, string Name, Version ComputeCapability, int Multiprocessors, long MemoryBytes);
 
 /// <summary>
-/// Looks for a GPU without using it: loads the CUDA driver if there is one, asks it what it drives, and looks for cuBLASLt. Nothing is
-/// allocated, no context is created, and the absence of any of it is an answer, not an error.
+/// Looks for a GPU without using it: loads the CUDA driver if there is one, asks it what it drives, and looks for cuBLAS. Nothing is allocated, no
+/// context is created, and the absence of any of it is an answer, not an error. It looks where <see cref="CudaLibraries"/> looks, but does not
+/// decide what that will load: what it has loaded it releases, since the system gives a library that is loaded to everything that asks for one of
+/// that name.
 /// </summary>
 public sealed record CudaProbe
 {
     // CUresult and CUdevice_attribute values of the CUDA driver API reference.
     private const int Success = 0, ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76, MultiprocessorCount = 16;
 
-    private CudaProbe()
+    // libraryPropertyType_t of cublasGetProperty.
+    private const int MajorVersion = 0, MinorVersion = 1, PatchLevel = 2;
+
+    internal CudaProbe()
     {
     }
 
     /// <summary>The file or name under which the driver library was found; null without one.</summary>
-    public string? DriverLibrary { get; private init; }
+    public string? DriverLibrary { get; internal init; }
 
     /// <summary>The newest CUDA version that the driver supports; null without a working driver.</summary>
-    public Version? DriverVersion { get; private init; }
+    public Version? DriverVersion { get; internal init; }
 
-    /// <summary>The name under which cuBLASLt was found; null without it.</summary>
-    public string? CublasLtLibrary { get; private init; }
+    /// <summary>The file or name under which cuBLASLt was found; null without it: the matrix products are then left to the kernels.</summary>
+    public string? CublasLtLibrary { get; internal init; }
+
+    /// <summary>The version of cuBLASLt; null if there is none or it does not tell.</summary>
+    public Version? CublasLtVersion { get; internal init; }
+
+    /// <summary>The file or name under which the classical cuBLAS was found; null without it.</summary>
+    public string? CublasLibrary { get; internal init; }
+
+    /// <summary>The version of cuBLAS; null if there is none or it does not tell.</summary>
+    public Version? CublasVersion { get; internal init; }
 
     /// <summary>The GPUs, by number.</summary>
-    public IReadOnlyList<CudaDevice> Devices { get; private init; } = [];
+    public IReadOnlyList<CudaDevice> Devices { get; internal init; } = [];
 
     /// <summary>Every library that was looked for, and what came of it, in order.</summary>
-    public IReadOnlyList<string> Tried { get; private init; } = [];
+    public IReadOnlyList<string> Tried { get; internal init; } = [];
 
     /// <summary>Why no GPU can be used, in a sentence; null when one can.</summary>
-    public string? Problem { get; private init; }
+    public string? Problem { get; internal init; }
 
     /// <summary>Looks at this machine.</summary>
-    public static CudaProbe Run() => OperatingSystem.IsWindows()
-        ? Run(["nvcuda.dll"], ["cublasLt64_13.dll", "cublasLt64_12.dll"])
-        : Run(
-            ["libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1", "/usr/lib/x86_64-linux-gnu/libcuda.so.1", "/usr/lib64/libcuda.so.1", "/usr/lib/aarch64-linux-gnu/libcuda.so.1"],
-            ["libcublasLt.so.13", "libcublasLt.so.12", "/usr/local/cuda/lib64/libcublasLt.so.13", "/usr/local/cuda/lib64/libcublasLt.so.12"]);
+    public static CudaProbe Run() => Run(LibrarySearch.OfThisMachine(CudaLibraries.Folder));
 
-    /// <summary>Looks for the libraries under the given names.</summary>
-    internal static CudaProbe Run(IReadOnlyList<string> driverLibraries, IReadOnlyList<string> cublasLtLibraries)
+    /// <summary>Looks in given places.</summary>
+    internal static CudaProbe Run(LibrarySearch search)
     {
         var tried = new List<string>();
         var probe = new CudaProbe { Tried = tried };
-        if (Load(cublasLtLibraries, tried) is { } cublasLt)
-        {
-            // Only its presence matters here.
-            NativeLibrary.Free(cublasLt.Handle);
-            probe = probe with { CublasLtLibrary = cublasLt.Name };
-        }
+        var driver = LibrarySearch.Load(search.Candidates(CudaLibrary.Driver), tried);
+        if (driver is { } found)
+            probe = Ask(found.Handle, probe with { DriverLibrary = found.Name, DriverVersion = LibrarySearch.DriverVersion(found.Handle) });
+        else
+            probe = probe with { Problem = "the NVIDIA driver library was not found" };
 
-        if (Load(driverLibraries, tried) is not { } driver)
-            return probe with { Problem = "the NVIDIA driver library was not found" };
-        probe = probe with { DriverLibrary = driver.Name };
-        probe = Ask(driver.Handle, probe);
-        return probe with { Problem = probe.Problem ?? (probe.CublasLtLibrary is null ? "cuBLASLt of CUDA 12 or 13 was not found" : null) };
+        (string? cublasLt, Version? cublasLtVersion) = Look(CudaLibrary.CublasLt, CublasLtVersionOf);
+        (string? cublas, Version? cublasVersion) = Look(CudaLibrary.Cublas, CublasVersionOf);
+        if (driver is { } used)
+            NativeLibrary.Free(used.Handle);
+        return probe with { CublasLtLibrary = cublasLt, CublasLtVersion = cublasLtVersion, CublasLibrary = cublas, CublasVersion = cublasVersion };
+
+        (string? Name, Version? Version) Look(CudaLibrary library, Func<nint, Version?> versionOf)
+        {
+            if (LibrarySearch.Load(search.Candidates(library, probe.DriverVersion), tried) is not { } found)
+                return default;
+            Version? version = versionOf(found.Handle);
+            NativeLibrary.Free(found.Handle);
+            return (found.Name, version);
+        }
     }
 
-    private static (string Name, nint Handle)? Load(IReadOnlyList<string> names, List<string> tried)
+    private static unsafe Version? CublasLtVersionOf(nint library)
     {
-        foreach (string name in names)
-        {
-            bool found = NativeLibrary.TryLoad(name, out nint handle);
-            tried.Add($"{name}: {(found ? "found" : "not found")}");
-            if (found)
-                return (name, handle);
-        }
+        if (!NativeLibrary.TryGetExport(library, "cublasLtGetVersion", out nint entry))
+            return null;
 
-        return null;
+        // 120405 for 12.4.5.
+        int version = (int)((delegate* unmanaged<nuint>)entry)();
+        return new Version(version / 10000, version / 100 % 100, version % 100);
+    }
+
+    private static unsafe Version? CublasVersionOf(nint library)
+    {
+        if (!NativeLibrary.TryGetExport(library, "cublasGetProperty", out nint entry))
+            return null;
+        var getProperty = (delegate* unmanaged<int, int*, int>)entry;
+        int major = 0, minor = 0, patch = 0;
+        return getProperty(MajorVersion, &major) == Success && getProperty(MinorVersion, &minor) == Success && getProperty(PatchLevel, &patch) == Success
+            ? new Version(major, minor, patch)
+            : null;
     }
 
     private static unsafe CudaProbe Ask(nint driver, CudaProbe probe)
@@ -92,11 +118,6 @@ public sealed record CudaProbe
                 return probe with { Problem = $"{probe.DriverLibrary} has no function {name}; it is no usable NVIDIA driver" };
             entries[name] = entry;
         }
-
-        var getVersion = (delegate* unmanaged<int*, int>)entries["cuDriverGetVersion"];
-        int version = 0;
-        if (getVersion(&version) == Success)
-            probe = probe with { DriverVersion = new Version(version / 1000, version % 1000 / 10) };
 
         int status = ((delegate* unmanaged<uint, int>)entries["cuInit"])(0);
         if (status != Success)

@@ -1,7 +1,13 @@
+using System.Globalization;
 using System.Reflection;
 using System.Text.RegularExpressions;
 
 namespace Trainer.Cuda;
+
+/// <summary>An entry point of a module.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="ParameterBytes">The size of each of its parameters.</param>
+public sealed record PtxKernel(string Name, IReadOnlyList<int> ParameterBytes);
 
 /// <summary>One file of kernels, compiled to PTX.</summary>
 /// <param name="name">See <see cref="Name"/>.</param>
@@ -19,7 +25,8 @@ public sealed partial class PtxModule(string name, string target, string text)
     public string Text => text;
 
     /// <summary>The entry points that the text defines.</summary>
-    public IEnumerable<string> Kernels => Entry().Matches(Text).Select(match => match.Groups[1].Value);
+    public IEnumerable<PtxKernel> Kernels => Entry().Matches(Text).Select(match => new PtxKernel(match.Groups[1].Value,
+        [.. Parameter().Matches(match.Groups[2].Value).Select(ParameterBytes)]));
 
     /// <summary>A module from its text.</summary>
     /// <exception cref="InvalidDataException">The text names no target.</exception>
@@ -30,8 +37,16 @@ public sealed partial class PtxModule(string name, string target, string text)
     [GeneratedRegex(@"^\.target\s+(\w+)", RegexOptions.Multiline)]
     private static partial Regex TargetDirective();
 
-    [GeneratedRegex(@"^(?:\.visible\s+)?\.entry\s+(\w+)\s*\(", RegexOptions.Multiline)]
+    // .param .u64 .ptr .global .align 16 name   or   .param .align 64 .b8 name[128]: the number in the type, in bits, times the elements.
+    private static int ParameterBytes(Match match) =>
+        int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture) / 8
+        * (match.Groups[2].Success ? int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture) : 1);
+
+    [GeneratedRegex(@"^(?:\.visible\s+)?\.entry\s+(\w+)\s*\(([^)]*)\)", RegexOptions.Multiline)]
     private static partial Regex Entry();
+
+    [GeneratedRegex(@"\.param\b[^,\n]*?\.[bfsu](8|16|32|64)\b[^,\n\[]*(?:\[(\d+)\])?")]
+    private static partial Regex Parameter();
 }
 
 /// <summary>The PTX that was embedded when this assembly was built: the resource <c>ptx/x.ptx</c> for <c>cuda/x.cu</c>.</summary>

@@ -4,7 +4,7 @@ namespace Trainer;
 /// The request was fine but the work failed: a non-finite loss, a full disk. The console trainer prints the message and
 /// exits with code 1.
 /// </summary>
-public sealed class RunFailedException : Exception
+public class RunFailedException : Exception
 {
     /// <summary>Creates the exception.</summary>
     /// <param name="message">What failed, what is left intact, and what to do, in one or two lines.</param>

@@ -5,32 +5,48 @@ namespace Trainer.KernelTests;
 /// <summary>Causal attention (cuda/include/attention.cuh) against <see cref="AttentionReference"/>.</summary>
 internal sealed class AttentionTests
 {
-    private static readonly AttentionVersion[] Versions = [AttentionVersion.Mma, AttentionVersion.Wgmma];
+    private static readonly AttentionVersion[] TensorCores = [AttentionVersion.Mma, AttentionVersion.Wgmma];
+
+    private static readonly AttentionVersion[] Generic = [AttentionVersion.Generic, AttentionVersion.GenericFloat];
+
+    private static readonly AttentionVersion[] Versions = [.. TensorCores, .. Generic];
 
     // Below, at and above the tiles of 16, 32, 64 and 128 rows.
-    private static readonly AttentionShape[] Shapes =
+    private static readonly object[][] Shapes =
     [
-        new(1, 1, 1, 64), new(3, 7, 2, 64), new(1, 63, 1, 64), new(2, 64, 1, 64), new(1, 65, 3, 64), new(1, 127, 1, 64), new(1, 128, 1, 64), new(2, 129, 2, 64),
-        new(1, 200, 1, 64), new(2, 1, 3, 128), new(1, 7, 1, 128), new(2, 65, 1, 128), new(1, 128, 2, 128), new(1, 200, 1, 128),
+        .. Pairs(TensorCores, new(1, 1, 1, 64), new(3, 7, 2, 64), new(1, 63, 1, 64), new(2, 64, 1, 64), new(1, 65, 3, 64), new(1, 127, 1, 64),
+            new(1, 128, 1, 64), new(2, 129, 2, 64), new(1, 200, 1, 64), new(2, 1, 3, 128), new(1, 7, 1, 128), new(2, 65, 1, 128), new(1, 128, 2, 128),
+            new(1, 200, 1, 128)),
+        .. Pairs(Generic, new(2, 1, 3, 32), new(3, 7, 2, 8), new(1, 31, 1, 24), new(2, 32, 1, 32), new(1, 33, 3, 32), new(1, 64, 1, 32), new(2, 129, 2, 32),
+            new(1, 1, 1, 64), new(1, 65, 2, 40), new(1, 127, 1, 64), new(1, 200, 1, 64), new(1, 7, 1, 128), new(2, 65, 1, 96), new(1, 128, 1, 128),
+            new(1, 129, 1, 104)),
     ];
 
-    private static readonly AttentionShape[] SpecialShapes = [new(1, 100, 2, 64), new(1, 80, 1, 128)];
+    private static readonly object[][] SpecialShapes =
+    [
+        .. Pairs(TensorCores, new(1, 100, 2, 64), new(1, 80, 1, 128)), .. Pairs(Generic, new(1, 70, 2, 32), new(1, 80, 1, 56), new(1, 50, 1, 128)),
+    ];
 
-    [Test]
-    public void Forward([ValueSource(nameof(Versions))] AttentionVersion version, [ValueSource(nameof(Shapes))] AttentionShape shape) =>
+    private static readonly object[][] LongSequences =
+    [
+        .. Pairs(TensorCores, new(1, 200, 2, 64), new(1, 200, 2, 128)), .. Pairs(Generic, new(1, 150, 2, 32), new(1, 150, 2, 64), new(1, 100, 2, 128)),
+    ];
+
+    [TestCaseSource(nameof(Shapes))]
+    public void Forward(AttentionVersion version, AttentionShape shape) =>
         ExpectForward(version, shape, Qkv(shape), Gradient(shape));
 
-    [Test]
-    public void Backward([ValueSource(nameof(Versions))] AttentionVersion version, [ValueSource(nameof(Shapes))] AttentionShape shape) =>
+    [TestCaseSource(nameof(Shapes))]
+    public void Backward(AttentionVersion version, AttentionShape shape) =>
         ExpectBackward(version, shape, Qkv(shape), Gradient(shape));
 
-    [Test]
-    public void Zeros([ValueSource(nameof(Versions))] AttentionVersion version, [ValueSource(nameof(SpecialShapes))] AttentionShape shape) =>
+    [TestCaseSource(nameof(SpecialShapes))]
+    public void Zeros(AttentionVersion version, AttentionShape shape) =>
         ExpectBoth(version, shape, new float[3 * shape.OutputCount], new float[shape.OutputCount]);
 
     /// <summary>All keys are the same, so every query weighs what it sees equally, and dQ, a difference of equal numbers, is 0.</summary>
-    [Test]
-    public void Equal_scores([ValueSource(nameof(Versions))] AttentionVersion version, [ValueSource(nameof(SpecialShapes))] AttentionShape shape)
+    [TestCaseSource(nameof(SpecialShapes))]
+    public void Equal_scores(AttentionVersion version, AttentionShape shape)
     {
         float[] qkv = Qkv(shape);
         for (int i = 0; i < qkv.Length; i++)
@@ -43,8 +59,8 @@ internal sealed class AttentionTests
     }
 
     /// <summary>Scores with a deviation of 3600, beyond ±10000: one key takes all the weight, and every exponent but its own underflows.</summary>
-    [Test]
-    public void Large_scores([ValueSource(nameof(Versions))] AttentionVersion version, [ValueSource(nameof(SpecialShapes))] AttentionShape shape)
+    [TestCaseSource(nameof(SpecialShapes))]
+    public void Large_scores(AttentionVersion version, AttentionShape shape)
     {
         float[] qkv = Qkv(shape);
         for (int i = 0; i < qkv.Length; i++)
@@ -53,7 +69,7 @@ internal sealed class AttentionTests
                 qkv[i] = Bf16.Value(Bf16.Round(60 * qkv[i]));
         }
 
-        Assert.That(new AttentionReference(shape, qkv, Gradient(shape)).LogSumExp.Max(), Is.GreaterThan(10000));
+        Assert.That(version.Reference(shape, qkv, Gradient(shape)).LogSumExp.Max(), Is.GreaterThan(10000));
         ExpectBoth(version, shape, qkv, Gradient(shape));
     }
 
@@ -61,10 +77,10 @@ internal sealed class AttentionTests
     /// Scores grow from key to key, by a factor of 1.05 in one head and of 2.7 in the other, so that over tiles of keys the running maximum has to follow: in
     /// each tile, or, in a version that lets probabilities exceed 1, now and then.
     /// </summary>
-    [Test]
-    public void Growing_scores([ValueSource(nameof(Versions))] AttentionVersion version, [Values(64, 128)] int headSize)
+    [TestCaseSource(nameof(LongSequences))]
+    public void Growing_scores(AttentionVersion version, AttentionShape shape)
     {
-        var shape = new AttentionShape(1, 200, 2, headSize);
+        int headSize = shape.HeadSize;
         float[] qkv = Qkv(shape);
         for (int i = 0; i < qkv.Length; i++)
         {
@@ -102,11 +118,11 @@ internal sealed class AttentionTests
     [TestCaseSource(nameof(Versions))]
     public void Sequences_do_not_see_each_other(AttentionVersion version)
     {
-        foreach (int headSize in new[] { 64, 128 })
+        foreach (int headSize in Generic.Contains(version) ? new[] { 32, 80 } : [64, 128])
         {
             AttentionShape one = new(1, 40, 1, headSize), shape = one with { B = 3 };
             float[] qkv = Qkv(one), dOutput = Gradient(one);
-            var reference = new AttentionReference(one, qkv, dOutput);
+            var reference = version.Reference(one, qkv, dOutput);
             KernelRun.InAllOrders(run =>
             {
                 double[] output = Forward(run, version, shape, Between(qkv)).Output.Values();
@@ -136,12 +152,13 @@ internal sealed class AttentionTests
         {
             KernelRun.Once(run =>
             {
-                var (output, lse) = (run.Output("out", BufferType.Bf16, shape.OutputCount), run.Output("lse", BufferType.Float, shape.AllHeads * shape.T));
-                var (dQkv, stats) = (run.Output("dqkv", BufferType.Bf16, 3 * shape.OutputCount), run.Output("stats", BufferType.Float, shape.StatsCount));
-                var (qkv, dOutput) = (run.Bf16("qkv", Qkv(shape)), run.Bf16("dout", Gradient(shape)));
-                double tiles = Math.Ceiling(shape.T / 64.0);
+                var output = run.Output("out", version.Type.Buffer(), shape.OutputCount);
+                var lse = run.Output("lse", BufferType.Float, shape.AllHeads * shape.T);
+                var (dQkv, stats) = (run.Output("dqkv", version.Type.Buffer(), 3 * shape.OutputCount), run.Output("stats", BufferType.Float, shape.StatsCount));
+                var (qkv, dOutput) = (run.Values(version.Type, "qkv", Qkv(shape)), run.Values(version.Type, "dout", Gradient(shape)));
+                double tiles = Math.Ceiling((double)shape.T / version.BlockRows);
                 Check(version.Forward(shape, output, lse, qkv), tiles);
-                Check(AttentionVersion.BackwardStats(shape, stats, lse, output, dOutput), 1.1);
+                Check(version.BackwardStats(shape, stats, lse, output, dOutput), 1.1);
                 Check(version.BackwardKv(shape, dQkv, qkv, dOutput, stats), tiles);
                 Check(version.BackwardQ(shape, dQkv, qkv, dOutput, stats), tiles);
 
@@ -151,8 +168,8 @@ internal sealed class AttentionTests
     }
 
     /// <summary>Twice the queries with half the scale are the same scores, to the bit, and half the gradient of the queries.</summary>
-    [Test]
-    public void The_scale_is_what_is_given([ValueSource(nameof(Versions))] AttentionVersion version, [ValueSource(nameof(SpecialShapes))] AttentionShape shape)
+    [TestCaseSource(nameof(SpecialShapes))]
+    public void The_scale_is_what_is_given(AttentionVersion version, AttentionShape shape)
     {
         float[] qkv = Qkv(shape), doubled = [.. qkv.Select((value, i) => Part(shape, i) == 0 ? 2 * value : value)], gradient = Gradient(shape);
         float scale = 0.5f / MathF.Sqrt(shape.HeadSize);
@@ -173,6 +190,10 @@ internal sealed class AttentionTests
     public void Shapes_that_no_kernel_takes_are_refused()
     {
         Assert.That(() => AttentionKernels.Forward(new(1, 64, 1, 80)), Throws.ArgumentException.With.Message.Contains("80"));
+        Assert.That(() => AttentionGenericKernels.Forward(new(1, 64, 1, 136), KernelType.Bf16), Throws.ArgumentException.With.Message.Contains("136"));
+        Assert.That(() => AttentionGenericKernels.BackwardStats(new(1, 64, 1, 12), KernelType.Float), Throws.ArgumentException.With.Message.Contains("12"));
+        AttentionShape large = new(1, 1 << 20, 24, 32);
+        Assert.That(() => AttentionGenericKernels.BackwardQ(large, KernelType.Float), Throws.ArgumentException.With.Message.Contains("out of range"));
         Assert.That(() => AttentionKernels.BackwardKv(new(1, 1 << 20, 12, 64)), Throws.ArgumentException.With.Message.Contains("out of range"));
         Assert.That(() => AttentionKernels.BackwardStats(new(0, 64, 1, 64)), Throws.ArgumentException.With.Message.Contains("out of range"));
     }
@@ -192,17 +213,17 @@ internal sealed class AttentionTests
     private static (DeviceBuffer Output, DeviceBuffer Lse) Forward(
         KernelRun run, AttentionVersion version, AttentionShape shape, float[] qkv, float? scale = null)
     {
-        var (output, lse) = (run.Output("out", BufferType.Bf16, shape.OutputCount), run.Output("lse", BufferType.Float, shape.AllHeads * shape.T));
-        Launch(run, version.Forward(shape, output, lse, run.Bf16("qkv", qkv)), scale);
+        var (output, lse) = (run.Output("out", version.Type.Buffer(), shape.OutputCount), run.Output("lse", BufferType.Float, shape.AllHeads * shape.T));
+        Launch(run, version.Forward(shape, output, lse, run.Values(version.Type, "qkv", qkv)), scale);
         return (output, lse);
     }
 
     private static DeviceBuffer Backward(
         KernelRun run, AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput, float[] output, float[] lse, float? scale = null)
     {
-        var (dQkv, stats) = (run.Output("dqkv", BufferType.Bf16, 3 * shape.OutputCount), run.Output("stats", BufferType.Float, shape.StatsCount));
-        var (input, gradient) = (run.Bf16("qkv", qkv), run.Bf16("dout", dOutput));
-        Launch(run, AttentionVersion.BackwardStats(shape, stats, run.Float("lse", lse), run.Bf16("out", output), gradient));
+        var (dQkv, stats) = (run.Output("dqkv", version.Type.Buffer(), 3 * shape.OutputCount), run.Output("stats", BufferType.Float, shape.StatsCount));
+        var (input, gradient) = (run.Values(version.Type, "qkv", qkv), run.Values(version.Type, "dout", dOutput));
+        Launch(run, version.BackwardStats(shape, stats, run.Float("lse", lse), run.Values(version.Type, "out", output), gradient));
         Launch(run, version.BackwardKv(shape, dQkv, input, gradient, stats), scale);
         Launch(run, version.BackwardQ(shape, dQkv, input, gradient, stats), scale);
         return dQkv;
@@ -214,7 +235,7 @@ internal sealed class AttentionTests
 
     private static void ExpectForward(AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput)
     {
-        var reference = new AttentionReference(shape, qkv, dOutput);
+        var reference = version.Reference(shape, qkv, dOutput);
         KernelRun.InAllOrders(run =>
         {
             var (output, lse) = Forward(run, version, shape, qkv);
@@ -225,7 +246,7 @@ internal sealed class AttentionTests
 
     private static void ExpectBackward(AttentionVersion version, AttentionShape shape, float[] qkv, float[] dOutput)
     {
-        var reference = new AttentionReference(shape, qkv, dOutput);
+        var reference = version.Reference(shape, qkv, dOutput);
         KernelRun.InAllOrders(run =>
         {
             var dQkv = Backward(run, version, shape, qkv, dOutput, reference.RoundedOutput, reference.LogSumExp.Floats());
@@ -236,6 +257,9 @@ internal sealed class AttentionTests
     private static float[] Qkv(AttentionShape shape) => TestValues.Normal(3 * shape.OutputCount, 1).Rounded();
 
     private static float[] Gradient(AttentionShape shape) => TestValues.Normal(shape.OutputCount, 2).Rounded();
+
+    private static IEnumerable<object[]> Pairs(AttentionVersion[] versions, params AttentionShape[] shapes) =>
+        versions.SelectMany(version => shapes.Select(shape => new object[] { version, shape }));
 
     // 0 query, 1 key, 2 value.
     private static int Part(AttentionShape shape, int i) => i / (shape.Heads * shape.HeadSize) % 3;

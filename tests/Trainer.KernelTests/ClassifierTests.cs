@@ -2,9 +2,11 @@ using Trainer.Cuda.Kernels;
 
 namespace Trainer.KernelTests;
 
-internal sealed class ClassifierTests
+[TestFixture(KernelType.Bf16)]
+[TestFixture(KernelType.Float)]
+internal sealed class ClassifierTests(KernelType type)
 {
-    private const double U = TestValues.UnitRoundoff, UBf16 = Bf16.UnitRoundoff;
+    private const double U = TestValues.UnitRoundoff;
     private const int Ignored = 60_000;   // not below any vocabulary here, and not negative
     private const int SharedLimit = 227 * 1024;
 
@@ -27,7 +29,7 @@ internal sealed class ClassifierTests
     public void Losses_and_gradients((int Rows, int Vocabulary, int Padded, float Scale, double Deviation, int SharedLimit) shape)
     {
         var (rows, v, padded, scale, deviation, limit) = shape;
-        float[] logits = TestValues.Normal(rows * padded, 1, deviation).Rounded();
+        float[] logits = TestValues.Normal(rows * padded, 1, deviation).RoundedTo(type);
         int[] targets = TestValues.Tokens(rows, v, 2);
         Check(logits, targets, rows, v, padded, scale, limit);
     }
@@ -36,7 +38,7 @@ internal sealed class ClassifierTests
     public void Minus_infinity_masks()
     {
         const int rows = 3, v = 600, padded = 600;
-        float[] logits = TestValues.Normal(rows * padded, 3).Rounded();
+        float[] logits = TestValues.Normal(rows * padded, 3).RoundedTo(type);
         for (int i = 0; i < logits.Length; i++)
             logits[i] = i % 7 == 0 || (i / padded == 1 && i % padded != 5) ? float.NegativeInfinity : logits[i];
         Check(logits, [1, 5, 8], rows, v, padded, 1, SharedLimit);
@@ -47,7 +49,7 @@ internal sealed class ClassifierTests
     [TestCase(2, 12, 12)]
     [TestCase(2, 33, 32)]
     public void Impossible_shapes_are_refused(int rows, int vocabulary, int padded) =>
-        Assert.Throws<ArgumentOutOfRangeException>(() => ClassifierKernels.SoftmaxCrossEntropy(rows, vocabulary, padded, SharedLimit));
+        Assert.Throws<ArgumentOutOfRangeException>(() => ClassifierKernels.SoftmaxCrossEntropy(rows, vocabulary, padded, SharedLimit, type));
 
     [TestCase(227)]
     [TestCase(163)]
@@ -55,7 +57,7 @@ internal sealed class ClassifierTests
     public void Two_blocks_share_a_multiprocessor(int limit)
     {
         // A multiprocessor has 1 KiB more than a block may have, and keeps 1 KiB of each block's for itself; the kernel has 1 KiB of its own.
-        int block = ClassifierKernels.SoftmaxCrossEntropy(1, 200_000, 200_000, limit << 10).SharedBytes + 2048;
+        int block = ClassifierKernels.SoftmaxCrossEntropy(1, 200_000, 200_000, limit << 10, type).SharedBytes + 2048;
         Assert.That(2 * block, Is.InRange(((limit + 1) << 10) - 64, (limit + 1) << 10));
     }
 
@@ -64,16 +66,16 @@ internal sealed class ClassifierTests
     public void Ignored_rows_have_neither_loss_nor_gradient(float scale)
     {
         const int rows = 4, v = 30, padded = 32;
-        Check(TestValues.Normal(rows * padded, 4).Rounded(), [3, Ignored, 29, Ignored], rows, v, padded, scale, SharedLimit);
+        Check(TestValues.Normal(rows * padded, 4).RoundedTo(type), [3, Ignored, 29, Ignored], rows, v, padded, scale, SharedLimit);
     }
 
     [Test]
     public void Not_finite_logits_make_the_loss_not_finite() => KernelRun.InAllOrders(run =>
     {
-        float[] values = TestValues.Normal(2 * 32, 5).Rounded();
+        float[] values = TestValues.Normal(2 * 32, 5).RoundedTo(type);
         (values[7], values[40]) = (float.NaN, float.PositiveInfinity);
-        var (logits, losses) = (run.Bf16("logits", values, changing: true), run.Output("losses", BufferType.Float, 2));
-        run.Launch(ClassifierKernels.SoftmaxCrossEntropy(2, 30, 32, SharedLimit), logits, losses, run.Int("targets", [1, 2]), 30, 32, 32, Ignored, 1f);
+        var (logits, losses) = (run.Values(type, "logits", values, changing: true), run.Output("losses", BufferType.Float, 2));
+        run.Launch(ClassifierKernels.SoftmaxCrossEntropy(2, 30, 32, SharedLimit, type), logits, losses, run.Int("targets", [1, 2]), 30, 32, 32, Ignored, 1f);
         Assert.That(losses.Values(), Has.None.Matches<double>(double.IsFinite));
     });
 
@@ -81,15 +83,15 @@ internal sealed class ClassifierTests
     public void A_row_is_read_and_written_once() => KernelRun.Once(run =>
     {
         const int rows = 2, v = 8190, padded = 8192;
-        var (logits, losses) = (run.Bf16("logits", TestValues.Normal(rows * padded, 6)), run.Output("losses", BufferType.Float, rows));
-        TrafficCheck.IsIdeal(run, ClassifierKernels.SoftmaxCrossEntropy(rows, v, padded, SharedLimit), logits, losses, run.Int("targets", [5, 8189]), v, padded,
-            ClassifierKernels.KeptColumns(padded, SharedLimit), Ignored, 1f);
+        var (logits, losses) = (run.Values(type, "logits", TestValues.Normal(rows * padded, 6)), run.Output("losses", BufferType.Float, rows));
+        TrafficCheck.IsIdeal(run, ClassifierKernels.SoftmaxCrossEntropy(rows, v, padded, SharedLimit, type), logits, losses,
+            run.Int("targets", [5, 8189]), v, padded, ClassifierKernels.KeptColumns(padded, SharedLimit, type), Ignored, 1f);
     });
 
-    private static void Check(float[] logits, int[] targets, int rows, int v, int padded, float scale, int limit)
+    private void Check(float[] logits, int[] targets, int rows, int v, int padded, float scale, int limit)
     {
-        var launch = ClassifierKernels.SoftmaxCrossEntropy(rows, v, padded, limit);
-        int kept = ClassifierKernels.KeptColumns(padded, limit);
+        var launch = ClassifierKernels.SoftmaxCrossEntropy(rows, v, padded, limit, type);
+        int kept = ClassifierKernels.KeptColumns(padded, limit, type);
         int[] counted = Array.ConvertAll(targets, target => target == Ignored ? 0 : target);
         var (losses, gradient) = ReferenceOperations.SoftmaxCrossEntropy(logits.Doubles(), counted, rows, v, padded, scale);
         double[] lossTolerance = new double[rows], gradientTolerance = new double[rows * padded];
@@ -112,13 +114,14 @@ internal sealed class ClassifierTests
                 int at = (row * padded) + i;
                 double probability = scale == 0 ? 0 : (gradient[at] / scale) + (i == targets[row] ? 1 : 0);
                 double relative = sumError + (U * ((3 * Math.Min(max - logits[at], 1e3)) + Exponential + 3));
-                gradientTolerance[at] = (scale * probability * Math.Min(relative, 1)) + ((UBf16 + (2 * U)) * Math.Abs(gradient[at])) + (scale * 4 * Bf16.Tiny);
+                gradientTolerance[at] = (scale * probability * Math.Min(relative, 1)) + ((type.UnitRoundoff() + (2 * U)) * Math.Abs(gradient[at]))
+                    + (scale * 4 * Bf16.Tiny);
             }
         }
 
         KernelRun.InAllOrders(run =>
         {
-            var (buffer, lossBuffer) = (run.Bf16("logits", logits), run.Output("losses", BufferType.Float, rows));
+            var (buffer, lossBuffer) = (run.Values(type, "logits", logits), run.Output("losses", BufferType.Float, rows));
             run.Launch(launch, buffer, lossBuffer, run.Int("targets", targets), v, padded, kept, Ignored, scale);
             run.Expect(lossBuffer, losses, lossTolerance);
             if (scale != 0)

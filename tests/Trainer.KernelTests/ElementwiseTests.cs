@@ -85,6 +85,27 @@ internal sealed class ElementwiseTests
     });
 
     [Test]
+    public void Gelu_of_what_was_stored([Values] KernelType type)
+    {
+        // Where the GELU bends, where its derivative is 0 or largest, and where it is 0 or x itself.
+        float[] pre = [.. TestValues.Normal(1000, 13, deviation: 2), 0, -0.7518f, 1.4f, 8, -8, 1e4f, -1e4f, 3e38f, -3e38f, 1e-30f, -3.5f, 50];
+        pre = pre.RoundedTo(type);
+        double[] expected = Array.ConvertAll(pre.Doubles(), ReferenceOperations.Gelu);
+        double[] tolerances = [.. pre.Zip(expected, (x, gelu) => GeluTolerances.OfGpu(x) + (type.UnitRoundoff() * Math.Abs(gelu)))];
+        KernelRun.InAllOrders(run =>
+        {
+            var (output, input) = (run.Output("out", type.Buffer(), pre.Length), run.Values(type, "pre", pre));
+            run.Launch(ElementwiseKernels.GeluForward(pre.Length, type), output, input, (long)pre.Length);
+            run.Expect(output, expected, tolerances);
+        });
+        KernelRun.Once(run =>
+        {
+            var (output, input) = (run.Output("out", type.Buffer(), 4096), run.Values(type, "pre", new float[4096]));
+            TrafficCheck.IsIdeal(run, ElementwiseKernels.GeluForward(4096, type), output, input, 4096L);
+        });
+    }
+
+    [Test]
     public void Fills_and_averages()
     {
         const int count = 1028;

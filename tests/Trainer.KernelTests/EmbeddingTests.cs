@@ -4,7 +4,7 @@ namespace Trainer.KernelTests;
 
 internal sealed class EmbeddingTests
 {
-    private const double U = TestValues.UnitRoundoff, UBf16 = Bf16.UnitRoundoff;
+    private const double U = TestValues.UnitRoundoff;
 
     // B, T, C, vocabulary. Few tokens make long runs that cross many chunks; many make none.
     private static readonly (int B, int T, int C, int Vocabulary)[] Shapes =
@@ -13,24 +13,24 @@ internal sealed class EmbeddingTests
             50257), (2, 160, 16, 257), (1, 3000, 8, 70000),
     ];
 
-    [TestCaseSource(nameof(Shapes))]
-    public void Forward((int B, int T, int C, int Vocabulary) shape)
+    [Test]
+    public void Forward([Values] KernelType type, [ValueSource(nameof(Shapes))] (int B, int T, int C, int Vocabulary) shape)
     {
         var (b, t, c, vocabulary) = shape;
         var (tokens, rows) = UsedTokens(b * t, vocabulary);
-        float[] tokenTable = TestValues.Normal(rows * c, 2).Rounded(), positionTable = TestValues.Normal((t + 3) * c, 3).Rounded();
+        float[] tokenTable = TestValues.Normal(rows * c, 2).RoundedTo(type), positionTable = TestValues.Normal((t + 3) * c, 3).RoundedTo(type);
         double[] expected = ReferenceOperations.EmbeddingForward(tokens, tokenTable.Doubles(), positionTable.Doubles(), b, t, c);
         KernelRun.InAllOrders(run =>
         {
-            var output = run.Output("out", BufferType.Bf16, b * t * c);
-            run.Launch(EmbeddingKernels.Forward(b, t, c, rows), output, run.Int("tokens", tokens), run.Bf16("tokenTable", tokenTable),
-                run.Bf16("positionTable", positionTable), b * t, t, c);
-            run.Expect(output, expected, Array.ConvertAll(expected, value => (UBf16 + U) * Math.Abs(value)));
+            var output = run.Output("out", type.Buffer(), b * t * c);
+            run.Launch(EmbeddingKernels.Forward(b, t, c, rows, type), output, run.Int("tokens", tokens), run.Values(type, "tokenTable", tokenTable),
+                run.Values(type, "positionTable", positionTable), b * t, t, c);
+            run.Expect(output, expected, Array.ConvertAll(expected, value => (type.UnitRoundoff() + U) * Math.Abs(value)));
         });
     }
 
-    [TestCaseSource(nameof(Shapes))]
-    public void Backward((int B, int T, int C, int Vocabulary) shape)
+    [Test]
+    public void Backward([Values] KernelType type, [ValueSource(nameof(Shapes))] (int B, int T, int C, int Vocabulary) shape)
     {
         var (b, t, c, vocabulary) = shape;
         int rows = b * t;
@@ -38,7 +38,8 @@ internal sealed class EmbeddingTests
         var (compact, tableRows) = UsedTokens(rows, vocabulary);
         int[] kept = vocabulary > 1000 ? compact : tokens;
         int table = vocabulary > 1000 ? tableRows : vocabulary;
-        float[] dout = TestValues.Normal(rows * c, 4).Rounded(), dTokens = TestValues.Normal(table * c, 5), dPositions = TestValues.Normal((t + 3) * c, 6);
+        float[] dout = TestValues.Normal(rows * c, 4).RoundedTo(type);
+        float[] dTokens = TestValues.Normal(table * c, 5), dPositions = TestValues.Normal((t + 3) * c, 6);
         double[] tokenGradient = dTokens.Doubles(), positionGradient = dPositions.Doubles(), tokenTerms = dTokens.Magnitudes(),
             positionTerms = dPositions.Magnitudes();
         ReferenceOperations.EmbeddingBackward(tokenGradient, positionGradient, dout.Doubles(), kept, b, t, c);
@@ -52,12 +53,12 @@ internal sealed class EmbeddingTests
             var (tokenTable, positionTable) = (run.Float("dTokenTable", dTokens), run.Float("dPositionTable", dPositions));
             var (sorted, scratch) = (run.Output("sorted", BufferType.Int, 2 * rows), run.Output("scratch", BufferType.Int, 2 * rows));
             var parts = run.Output("parts", BufferType.Float, EmbeddingKernels.PartCount(rows, c));
-            var gradient = run.Bf16("dout", dout);
+            var gradient = run.Values(type, "dout", dout);
             run.Launch(EmbeddingKernels.SortTokens(rows, vocabulary), sorted, scratch, run.Int("tokens", kept), rows, EmbeddingKernels.SortPasses(vocabulary));
             run.Expect(sorted, [.. order.SelectMany(row => new double[] { kept[row], row })], new double[2 * rows]);
-            run.Launch(EmbeddingKernels.BackwardTokens(rows, c, table), tokenTable, parts, gradient, sorted, rows, c);
+            run.Launch(EmbeddingKernels.BackwardTokens(rows, c, table, type), tokenTable, parts, gradient, sorted, rows, c);
             run.Launch(EmbeddingKernels.BackwardTokensFinish(rows, c), tokenTable, parts, sorted, rows, c);
-            run.Launch(EmbeddingKernels.BackwardPositions(b, t, c), positionTable, gradient, b, t, c);
+            run.Launch(EmbeddingKernels.BackwardPositions(b, t, c, type), positionTable, gradient, b, t, c);
             run.Expect(tokenTable, tokenGradient, tokenTerms.Scaled(factor));
             run.Expect(positionTable, positionGradient, positionTerms.Scaled(factor));
         });
@@ -103,21 +104,21 @@ internal sealed class EmbeddingTests
         Assert.That(EmbeddingKernels.SortPasses(vocabulary), Is.EqualTo(passes));
 
     [Test]
-    public void Memory_is_read_and_written_once() => KernelRun.Once(run =>
+    public void Memory_is_read_and_written_once([Values] KernelType type) => KernelRun.Once(run =>
     {
         const int b = 4, t = 64, c = 256, rows = b * t;
         int[] tokens = [.. Enumerable.Range(0, rows).Select(i => (i * 37) % rows)];
-        var (table, positions) = (run.Bf16("tokenTable", new float[rows * c]), run.Bf16("positionTable", new float[t * c]));
-        var (output, ids) = (run.Output("out", BufferType.Bf16, rows * c), run.Int("tokens", tokens));
+        var (table, positions) = (run.Values(type, "tokenTable", new float[rows * c]), run.Values(type, "positionTable", new float[t * c]));
+        var (output, ids) = (run.Output("out", type.Buffer(), rows * c), run.Int("tokens", tokens));
 
         // A warp covers 512 bytes, so it asks for the token once for every row; positions are read for each sequence, from the cache.
-        TrafficCheck.Check(run, EmbeddingKernels.Forward(b, t, c, rows), 0.02, 1.4, output, ids, table, positions, rows, t, c);
+        TrafficCheck.Check(run, EmbeddingKernels.Forward(b, t, c, rows, type), 0.02, 1.4, output, ids, table, positions, rows, t, c);
         var (dTokens, dPositions) = (run.Float("dTokenTable", new float[rows * c]), run.Float("dPositionTable", new float[t * c]));
-        TrafficCheck.IsIdeal(run, EmbeddingKernels.BackwardPositions(b, t, c), dPositions, output, b, t, c);
+        TrafficCheck.IsIdeal(run, EmbeddingKernels.BackwardPositions(b, t, c, type), dPositions, output, b, t, c);
         var (sorted, scratch) = (run.Output("sorted", BufferType.Int, 2 * rows), run.Output("scratch", BufferType.Int, 2 * rows));
         run.Launch(EmbeddingKernels.SortTokens(rows, rows), sorted, scratch, ids, rows, EmbeddingKernels.SortPasses(rows));
         var parts = run.Output("parts", BufferType.Float, EmbeddingKernels.PartCount(rows, c));
-        TrafficCheck.IsIdeal(run, EmbeddingKernels.BackwardTokens(rows, c, rows), dTokens, parts, output, sorted, rows, c);
+        TrafficCheck.IsIdeal(run, EmbeddingKernels.BackwardTokens(rows, c, rows, type), dTokens, parts, output, sorted, rows, c);
     });
 
     // Large vocabularies with small tables: the tokens that occur, numbered.

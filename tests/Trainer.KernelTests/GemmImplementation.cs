@@ -14,14 +14,22 @@ internal abstract class GemmImplementation
     public static GemmImplementation Create(string name) => name switch
     {
         "mma" => new GemmMma(),
+        "f32" => new GemmFloat(FloatProduct.Float32),
+        "tf32" => new GemmFloat(FloatProduct.Tf32),
         "wgmma 128" => new GemmWgmma(128),
         "wgmma 192" => new GemmWgmma(192),
         "wgmma 256" => new GemmWgmma(256),
         _ => throw new ArgumentException(name),
     };
 
-    /// <summary>The tensor-core FLOPs of a launch, by the instruction that this version uses.</summary>
-    public abstract ulong TensorFlops(Traffic traffic);
+    /// <summary>What the matrices are made of, but for the gradients of parameters.</summary>
+    public virtual KernelType Type => KernelType.Bf16;
+
+    /// <summary>What is left of a factor when it is multiplied.</summary>
+    public virtual float[] Factors(float[] values) => values;
+
+    /// <summary>The tensor-core FLOPs of a launch, by the instruction that this version uses; null if it uses none.</summary>
+    public abstract ulong? TensorFlops(Traffic traffic);
 
     /// <summary>The depth of a tile: a split has at least one.</summary>
     public abstract int TileDepth { get; }
@@ -43,7 +51,7 @@ internal sealed class GemmMma : GemmImplementation
 {
     public override int TileDepth => 32;
 
-    public override ulong TensorFlops(Traffic traffic) => traffic.MmaFlops;
+    public override ulong? TensorFlops(Traffic traffic) => traffic.MmaFlops;
 
     public override KernelCall Forward(LayerShape shape, DeviceBuffer y, DeviceBuffer? pre, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer? bias)
     {
@@ -70,6 +78,42 @@ internal sealed class GemmMma : GemmImplementation
     }
 }
 
+/// <param name="product">How fp32 is multiplied.</param>
+internal sealed class GemmFloat(FloatProduct product) : GemmImplementation
+{
+    public override KernelType Type => KernelType.Float;
+
+    public override int TileDepth => 16;
+
+    public override float[] Factors(float[] values) => product == FloatProduct.Tf32 ? Array.ConvertAll(values, Tf32.Round) : values;
+
+    public override ulong? TensorFlops(Traffic traffic) => product == FloatProduct.Tf32 ? traffic.MmaFlops : null;
+
+    public override KernelCall Forward(LayerShape shape, DeviceBuffer y, DeviceBuffer? pre, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer? bias)
+    {
+        var (r, n, k) = shape;
+        return pre == null
+            ? new(GemmFloatKernels.Forward(product, r, n, k, bias != null), y, x, weight, bias, r, n, k)
+            : new(GemmFloatKernels.ForwardGelu(product, r, n, k, bias != null), y, pre, x, weight, bias, r, n, k);
+    }
+
+    public override KernelCall BackwardInput(LayerShape shape, DeviceBuffer dx, DeviceBuffer dy, DeviceBuffer weight, DeviceBuffer? pre)
+    {
+        var (r, n, k) = shape;
+        return pre == null
+            ? new(GemmFloatKernels.BackwardInput(product, r, n, k), dx, dy, weight, r, n, k)
+            : new(GemmFloatKernels.BackwardInputDGelu(product, r, n, k), dx, dy, weight, pre, r, n, k);
+    }
+
+    public override KernelCall BackwardWeight(
+        LayerShape shape, DeviceBuffer dWeight, DeviceBuffer? dBias, DeviceBuffer? partial, DeviceBuffer dy, DeviceBuffer x, int splits, bool accumulate)
+    {
+        var (r, n, k) = shape;
+        var launch = GemmFloatKernels.BackwardWeight(product, r, n, k, splits, dBias != null, accumulate);
+        return new(launch, dWeight, dBias, partial, dy, x, r, n, k, splits, accumulate ? 1 : 0);
+    }
+}
+
 /// <param name="width">The width of the tiles.</param>
 internal sealed class GemmWgmma(int width) : GemmImplementation
 {
@@ -78,7 +122,7 @@ internal sealed class GemmWgmma(int width) : GemmImplementation
 
     public override int TileDepth => 64;
 
-    public override ulong TensorFlops(Traffic traffic) => traffic.WgmmaFlops;
+    public override ulong? TensorFlops(Traffic traffic) => traffic.WgmmaFlops;
 
     public override KernelCall Forward(LayerShape shape, DeviceBuffer y, DeviceBuffer? pre, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer? bias)
     {

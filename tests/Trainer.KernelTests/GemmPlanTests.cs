@@ -17,6 +17,11 @@ internal sealed class GemmPlanTests
         Assert.That(Utilisation(Tiles(layer.N, 128) * Tiles(layer.K, plan.Width) * plan.Splits, H100), Is.GreaterThan(0.9));
         int splits = GemmMmaKernels.Splits(Rows, layer.N, layer.K, A100);
         Assert.That(Utilisation(Tiles(layer.N, 128) * Tiles(layer.K, 128) * splits, 2 * A100), Is.GreaterThan(0.9));
+        foreach (var product in Enum.GetValues<FloatProduct>())
+        {
+            splits = GemmFloatKernels.Splits(product, Rows, layer.N, layer.K, A100);
+            Assert.That(Utilisation(Tiles(layer.N, 128) * Tiles(layer.K, 128) * splits, 2 * A100), Is.GreaterThan(0.9));
+        }
     }
 
     [Test]
@@ -26,6 +31,7 @@ internal sealed class GemmPlanTests
         Assert.That(GemmMmaKernels.Splits(Rows, 50304, 768, A100), Is.EqualTo(1));
         Assert.That(GemmWgmmaKernels.WeightPlan(64, 768, 768, H100).Splits, Is.EqualTo(1), "one tile of the sum");
         Assert.That(GemmMmaKernels.Splits(32, 768, 768, A100), Is.EqualTo(1), "one tile of the sum");
+        Assert.That(GemmFloatKernels.Splits(FloatProduct.Float32, 16, 768, 768, A100), Is.EqualTo(1), "one tile of the sum");
     }
 
     [TestCaseSource(nameof(Layers))]
@@ -49,6 +55,10 @@ internal sealed class GemmPlanTests
         Assert.That(() => GemmWgmmaKernels.BackwardInput(1, 8, 12, 128, H100), Throws.TypeOf<ArgumentOutOfRangeException>());
         Assert.That(() => GemmWgmmaKernels.BackwardInput(1, 8, 8, 64, H100), Throws.TypeOf<ArgumentOutOfRangeException>());
         Assert.That(() => GemmMmaKernels.BackwardWeight(64, 8, 8, 3, bias: false, accumulate: false), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(() => GemmFloatKernels.Forward(FloatProduct.Tf32, 1, 8, 12, bias: false), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(
+            () => GemmFloatKernels.BackwardWeight(FloatProduct.Float32, 32, 8, 8, 3, bias: false, accumulate: false),
+            Throws.TypeOf<ArgumentOutOfRangeException>());
         GemmPlan twoSplits = new(128, 2);
         Assert.That(
             () => GemmWgmmaKernels.BackwardWeight(64, 8, 8, twoSplits, H100, bias: false, accumulate: false), Throws.TypeOf<ArgumentOutOfRangeException>());

@@ -4,22 +4,24 @@ namespace Trainer.KernelTests;
 
 /// <summary>The matrix products of a linear layer, every version of them, against double precision.</summary>
 /// <remarks>
-/// Tolerances. A product of two bf16 is exact in fp32. Each term passes through at most one addition for each term of its sum (one for the bias, one
-/// for each split), and a tensor core may cut off what round to nearest would keep: relative to the sum of the magnitudes, 2 U for each.
-/// A bf16 output is rounded once more.
+/// Tolerances. A product of two bf16 is exact in fp32, and one of two fp32 is part of a fused multiply-add. Each term passes through at most one
+/// addition for each term of its sum (one for the bias, one for each split), and a tensor core may cut off what round to nearest would keep: relative to
+/// the sum of the magnitudes, 2 U for each. An output is rounded once more, to its type. In tf32 the factors are rounded first, by 2^-11 at most, and then
+/// their products are exact: references take the rounded factors, so that the same bound holds.
 /// </remarks>
 [TestFixture("mma")]
+[TestFixture("f32")]
+[TestFixture("tf32")]
 [TestFixture("wgmma 128")]
 [TestFixture("wgmma 192")]
 [TestFixture("wgmma 256")]
 internal sealed class GemmTests(string name)
 {
-    private const double U = TestValues.UnitRoundoff, UBf16 = Bf16.UnitRoundoff;
-
-    // The tanh GELU is nowhere steeper.
-    private const double LargestGeluSlope = 1.13;
+    private const double U = TestValues.UnitRoundoff;
 
     private readonly GemmImplementation _gemm = GemmImplementation.Create(name);
+
+    private KernelType Type => _gemm.Type;
 
     // At, below and above the tiles of 128 to 256 by 128 and their depths of 32 and 64, in each of the three directions.
     private static readonly LayerShape[] Shapes =
@@ -69,15 +71,29 @@ internal sealed class GemmTests(string name)
     public void Backward_weight_of_large_and_tiny_numbers([ValueSource(nameof(Magnitudes))] double magnitude, [Values(1, 2)] int splits) =>
         CheckBackwardWeight(new(70, 72, 136), bias: true, splits, accumulate: true, magnitude);
 
+    /// <summary>The NaN of a GPU's arithmetic, all bits but the sign, which rounding by integers would turn into a zero.</summary>
+    [Test]
+    public void Not_a_number_spoils_its_row_and_no_other() => KernelRun.InAllOrders(run =>
+    {
+        LayerShape shape = new(3, 8, 24);
+        float[] x = Values(shape.R * shape.K, 11, 1);
+        x[shape.K + 5] = BitConverter.Int32BitsToSingle(0x7fffffff);
+        var y = run.Output("y", Type.Buffer(), shape.R * shape.N);
+        var call = _gemm.Forward(shape, y, null, run.Values(Type, "x", x), run.Values(Type, "weight", Values(shape.N * shape.K, 12, 1)), null);
+        run.Launch(call.Launch, call.Arguments);
+        Assert.That(y.Values().Select(double.IsNaN), Is.EqualTo(Enumerable.Range(0, shape.R * shape.N).Select(i => i / shape.N == 1)));
+    });
+
     [TestCase(1)]
     [TestCase(3)]
     public void Each_launch_costs_what_it_says(int splits) => KernelRun.Once(run =>
     {
         LayerShape shape = new(200, 272, 144);
         var (r, n, k) = shape;
-        DeviceBuffer x = run.Bf16("x", new float[r * k]), weight = run.Bf16("weight", new float[n * k]), bias = run.Bf16("bias", new float[n]);
-        DeviceBuffer y = run.Output("y", BufferType.Bf16, r * n), pre = run.Bf16("pre", new float[r * k]), dx = run.Output("dx", BufferType.Bf16, r * k);
-        DeviceBuffer dy = run.Bf16("dy", new float[r * n]), beforeGelu = run.Output("pre of y", BufferType.Bf16, r * n);
+        DeviceBuffer x = run.Values(Type, "x", new float[r * k]), weight = run.Values(Type, "weight", new float[n * k]);
+        DeviceBuffer bias = run.Values(Type, "bias", new float[n]);
+        DeviceBuffer y = run.Output("y", Type.Buffer(), r * n), pre = run.Values(Type, "pre", new float[r * k]), dx = run.Output("dx", Type.Buffer(), r * k);
+        DeviceBuffer dy = run.Values(Type, "dy", new float[r * n]), beforeGelu = run.Output("pre of y", Type.Buffer(), r * n);
         DeviceBuffer dWeight = run.Float("dweight", new float[n * k], changing: true), dBias = run.Float("dbias", new float[n], changing: true);
         var partial = splits > 1 ? run.Output("partial", BufferType.Float, GemmKernels.PartialCount(n, k, splits)) : null;
         KernelCall[] calls =
@@ -92,7 +108,8 @@ internal sealed class GemmTests(string name)
         foreach (var call in calls)
         {
             var traffic = run.Trace(call.Launch, call.Arguments);
-            Assert.That(_gemm.TensorFlops(traffic), Is.EqualTo((ulong)call.Launch.Flops), $"{call.Launch.Kernel}: operations of tensor cores");
+            if (_gemm.TensorFlops(traffic) is { } flops)
+                Assert.That(flops, Is.EqualTo((ulong)call.Launch.Flops), $"{call.Launch.Kernel}: operations of tensor cores");
             Assert.That(traffic.LoadedBytes + traffic.StoredBytes, Is.EqualTo((ulong)call.Launch.Bytes), $"{call.Launch.Kernel}: bytes of device memory");
             Assert.That(traffic.SharedConflicts, Is.Zero, $"{call.Launch.Kernel}: conflicts between banks of shared memory");
             Assert.That(traffic.StoreSectors * 32, Is.EqualTo(traffic.StoredBytes), $"{call.Launch.Kernel}: whole sectors");
@@ -114,14 +131,14 @@ internal sealed class GemmTests(string name)
     {
         var (r, n, k) = shape;
         float[] x = Values(r * k, 1, magnitude), weight = Values(n * k, 2, magnitude / Math.Sqrt(k)), b = Values(n, 3, magnitude * magnitude);
-        double[] sums = ReferenceOperations.LinearForward(x.Doubles(), weight.Doubles(), bias ? b.Doubles() : null, r, n, k);
-        double[] terms = ReferenceOperations.LinearForward(x.Magnitudes(), weight.Magnitudes(), bias ? b.Magnitudes() : null, r, n, k);
+        double[] sums = ReferenceOperations.LinearForward(Factors(x), Factors(weight), bias ? b.Doubles() : null, r, n, k);
+        double[] terms = ReferenceOperations.LinearForward(FactorMagnitudes(x), FactorMagnitudes(weight), bias ? b.Magnitudes() : null, r, n, k);
         double[] errors = terms.Scaled(2 * U * (k + 1)), activations = Array.ConvertAll(sums, ReferenceOperations.Gelu);
-        double[] activationErrors = [.. sums.Zip(errors, (sum, error) => (LargestGeluSlope * error) + GeluTolerance(sum))];
+        double[] activationErrors = [.. sums.Zip(errors, (sum, error) => (GeluTolerances.LargestSlope * error) + GeluTolerances.OfGpu(sum))];
         KernelRun.InAllOrders(run =>
         {
-            var (y, pre) = (run.Output("y", BufferType.Bf16, r * n), gelu ? run.Output("pre", BufferType.Bf16, r * n) : null);
-            var call = _gemm.Forward(shape, y, pre, run.Bf16("x", x), run.Bf16("weight", weight), bias ? run.Bf16("bias", b) : null);
+            var (y, pre) = (run.Output("y", Type.Buffer(), r * n), gelu ? run.Output("pre", Type.Buffer(), r * n) : null);
+            var call = _gemm.Forward(shape, y, pre, run.Values(Type, "x", x), run.Values(Type, "weight", weight), bias ? run.Values(Type, "bias", b) : null);
             run.Launch(call.Launch, call.Arguments);
             if (pre != null)
                 run.Expect(pre, sums, Rounded(sums, errors));
@@ -133,19 +150,20 @@ internal sealed class GemmTests(string name)
     {
         var (r, n, k) = shape;
         float[] dy = Values(r * n, 4, magnitude), weight = Values(n * k, 5, magnitude / Math.Sqrt(n)), pre = Values(r * k, 6, 2 * magnitude);
-        double[] dx = ReferenceOperations.LinearBackwardInput(dy.Doubles(), weight.Doubles(), gelu ? pre.Doubles() : null, r, n, k);
-        double[] errors = ReferenceOperations.LinearBackwardInput(dy.Magnitudes(), weight.Magnitudes(), null, r, n, k).Scaled(2 * U * n);
+        double[] dx = ReferenceOperations.LinearBackwardInput(Factors(dy), Factors(weight), gelu ? pre.Doubles() : null, r, n, k);
+        double[] errors = ReferenceOperations.LinearBackwardInput(FactorMagnitudes(dy), FactorMagnitudes(weight), null, r, n, k).Scaled(2 * U * n);
         for (int i = 0; gelu && i < errors.Length; i++)
         {
             // errors[i] / (2 U n) bounds the sum that the derivative is multiplied with.
             double sum = errors[i] / (2 * U * n);
-            errors[i] = (LargestGeluSlope * errors[i]) + (sum * (GeluDerivativeTolerance(pre[i]) + (2 * U)));
+            errors[i] = (GeluTolerances.LargestSlope * errors[i]) + (sum * (GeluTolerances.OfDerivativeOnGpu(pre[i]) + (2 * U)));
         }
 
         KernelRun.InAllOrders(run =>
         {
-            var output = run.Output("dx", BufferType.Bf16, r * k);
-            var call = _gemm.BackwardInput(shape, output, run.Bf16("dy", dy), run.Bf16("weight", weight), gelu ? run.Bf16("pre", pre) : null);
+            var output = run.Output("dx", Type.Buffer(), r * k);
+            var before = gelu ? run.Values(Type, "pre", pre) : null;
+            var call = _gemm.BackwardInput(shape, output, run.Values(Type, "dy", dy), run.Values(Type, "weight", weight), before);
             run.Launch(call.Launch, call.Arguments);
             run.Expect(output, dx, Rounded(dx, errors));
         });
@@ -158,8 +176,14 @@ internal sealed class GemmTests(string name)
         float[] old = Floats(n * k, 9, magnitude * magnitude), oldBias = Floats(n, 10, magnitude);
         double[] expected = accumulate ? old.Doubles() : new double[n * k], expectedBias = accumulate ? oldBias.Doubles() : new double[n];
         double[] terms = accumulate ? old.Magnitudes() : new double[n * k], biasTerms = accumulate ? oldBias.Magnitudes() : new double[n];
-        ReferenceOperations.LinearBackwardWeight(expected, expectedBias, dy.Doubles(), x.Doubles(), r, n, k);
-        ReferenceOperations.LinearBackwardWeight(terms, biasTerms, dy.Magnitudes(), x.Magnitudes(), r, n, k);
+        ReferenceOperations.LinearBackwardWeight(expected, null, Factors(dy), Factors(x), r, n, k);
+        ReferenceOperations.LinearBackwardWeight(terms, null, FactorMagnitudes(dy), FactorMagnitudes(x), r, n, k);
+        for (int i = 0; i < r * n; i++)
+        {
+            expectedBias[i % n] += dy[i];
+            biasTerms[i % n] += Math.Abs((double)dy[i]);
+        }
+
         double factor = 2 * U * (r + splits);
         KernelRun.InAllOrders(run =>
         {
@@ -167,7 +191,7 @@ internal sealed class GemmTests(string name)
                 accumulate ? run.Float(what, values, changing: true) : run.Output(what, BufferType.Float, values.Length);
             var (dWeight, dBias) = (Gradient("dweight", old), bias ? Gradient("dbias", oldBias) : null);
             var partial = splits > 1 ? run.Output("partial", BufferType.Float, GemmKernels.PartialCount(n, k, splits)) : null;
-            var call = _gemm.BackwardWeight(shape, dWeight, dBias, partial, run.Bf16("dy", dy), run.Bf16("x", x), splits, accumulate);
+            var call = _gemm.BackwardWeight(shape, dWeight, dBias, partial, run.Values(Type, "dy", dy), run.Values(Type, "x", x), splits, accumulate);
             run.Launch(call.Launch, call.Arguments);
             if (partial != null)
             {
@@ -183,25 +207,12 @@ internal sealed class GemmTests(string name)
 
     private static float[] Floats(int count, ulong stream, double deviation) => TestValues.Normal(count, stream, deviation);
 
-    private static float[] Values(int count, ulong stream, double deviation) => Floats(count, stream, deviation).Rounded();
+    private float[] Values(int count, ulong stream, double deviation) => Floats(count, stream, deviation).RoundedTo(Type);
 
-    private static double[] Rounded(double[] values, double[] errors) =>
-        [.. values.Zip(errors, (value, error) => error + (UBf16 * (Math.Abs(value) + error)) + Bf16.Tiny)];
+    private double[] Factors(float[] values) => _gemm.Factors(values).Doubles();
 
-    // The errors of cuda/include/gelu.cuh, the smallest sigmoid that is told from 0, and what the reference's own 1 + tanh u loses.
-    private static double GeluTolerance(double x) =>
-        (Math.Abs(x) * Sigmoid(TwiceU(x)) * (SigmoidTolerance(x) + U)) + (Math.Abs(x) * (Bf16.Tiny + 1e-15));
+    private double[] FactorMagnitudes(float[] values) => _gemm.Factors(values).Magnitudes();
 
-    private static double GeluDerivativeTolerance(double x)
-    {
-        double s = Sigmoid(TwiceU(x)), complement = Sigmoid(-TwiceU(x)), slope = 2 * Math.Sqrt(2 / Math.PI) * (1 + (3 * 0.044715 * x * x));
-        double second = TwiceU(x) > 17 ? complement : SigmoidTolerance(x) + (10 * U * complement);
-        return (s * (SigmoidTolerance(x) + U)) + (Math.Abs(x) * slope * ((s * second) + Bf16.Tiny)) + 1e-15;
-    }
-
-    private static double SigmoidTolerance(double x) => (((4 + (9 * Math.Abs(TwiceU(x)))) * Sigmoid(-TwiceU(x))) + 3) * U;
-
-    private static double Sigmoid(double x) => 1 / (1 + Math.Exp(-x));
-
-    private static double TwiceU(double x) => 2 * Math.Sqrt(2 / Math.PI) * (x + (0.044715 * x * x * x));
+    private double[] Rounded(double[] values, double[] errors) =>
+        [.. values.Zip(errors, (value, error) => error + (Type.UnitRoundoff() * (Math.Abs(value) + error)) + Bf16.Tiny)];
 }

@@ -63,7 +63,7 @@ internal sealed class KernelRun : IDisposable
     public DeviceBuffer Output(string name, BufferType type, long count) => Add(new(name, type, count), changing: true);
 
     public DeviceBuffer Bf16(string name, float[] values, bool changing = false) =>
-        Add(new(name, Array.ConvertAll(values, KernelTests.Bf16.Round)), changing);
+        Add(new(name, Array.ConvertAll(values, Tests.Compute.Bf16.Round)), changing);
 
     public DeviceBuffer Float(string name, float[] values, bool changing = false) => Add(new(name, values), changing);
 

@@ -2,9 +2,11 @@ using Trainer.Cuda.Kernels;
 
 namespace Trainer.KernelTests;
 
-internal sealed class LayerNormTests
+[TestFixture(KernelType.Bf16)]
+[TestFixture(KernelType.Float)]
+internal sealed class LayerNormTests(KernelType type)
 {
-    private const double U = TestValues.UnitRoundoff, UBf16 = Bf16.UnitRoundoff;
+    private const double U = TestValues.UnitRoundoff;
 
     private static readonly (int Rows, int Channels)[] Shapes = [(1, 8), (3, 24), (4, 64), (7, 256), (9, 264), (5, 768), (2, 1600), (3, 4096)];
 
@@ -12,12 +14,12 @@ internal sealed class LayerNormTests
     public void Forward((int Rows, int Channels) shape)
     {
         var (rows, c) = shape;
-        var data = new Data(rows, c);
+        var data = new Data(type, rows, c);
         KernelRun.InAllOrders(run =>
         {
             var (y, mean, rstd) = Outputs(run, rows, c);
-            run.Launch(LayerNormKernels.Forward(rows, c), y, mean, rstd, run.Bf16("x", data.X), run.Bf16("weight", data.Weight), run.Bf16("bias",
-                data.Bias), rows, c);
+            run.Launch(LayerNormKernels.Forward(rows, c, type), y, mean, rstd, run.Values(type, "x", data.X),
+                run.Values(type, "weight", data.Weight), run.Values(type, "bias", data.Bias), rows, c);
             ExpectForward(run, y, mean, rstd, data.X, data, rows, c);
         });
     }
@@ -26,17 +28,17 @@ internal sealed class LayerNormTests
     public void Forward_after_a_residual_add((int Rows, int Channels) shape)
     {
         var (rows, c) = shape;
-        var data = new Data(rows, c);
+        var data = new Data(type, rows, c);
 
         // The sum is rounded once; what is normalised is that, so the reference sees the same numbers.
         double[] exact = [.. data.X.Zip(data.Branch, (a, b) => (double)a + b)];
-        float[] sums = exact.Floats().Rounded();
+        float[] sums = exact.Floats().RoundedTo(type);
         KernelRun.InAllOrders(run =>
         {
             var (y, mean, rstd) = Outputs(run, rows, c);
-            var sum = run.Output("sum", BufferType.Bf16, rows * c);
-            run.Launch(LayerNormKernels.ResidualForward(rows, c), sum, y, mean, rstd, run.Bf16("residual", data.X), run.Bf16("branch", data.Branch),
-                run.Bf16("weight", data.Weight), run.Bf16("bias", data.Bias), rows, c);
+            var sum = run.Output("sum", type.Buffer(), rows * c);
+            run.Launch(LayerNormKernels.ResidualForward(rows, c, type), sum, y, mean, rstd, run.Values(type, "residual", data.X),
+                run.Values(type, "branch", data.Branch), run.Values(type, "weight", data.Weight), run.Values(type, "bias", data.Bias), rows, c);
             run.Expect(sum, sums.Doubles(), new double[sums.Length]);
             ExpectForward(run, y, mean, rstd, sums, data, rows, c);
         });
@@ -48,15 +50,15 @@ internal sealed class LayerNormTests
     public void Forward_of_equal_channels_is_the_bias(float value)
     {
         const int rows = 3, c = 768;
-        var data = new Data(rows, c);
+        var data = new Data(type, rows, c);
         float[] x = new float[rows * c];
         Array.Fill(x, value);
-        x = x.Rounded();
+        x = x.RoundedTo(type);
         KernelRun.InAllOrders(run =>
         {
             var (y, mean, rstd) = Outputs(run, rows, c);
-            run.Launch(LayerNormKernels.Forward(rows, c), y, mean, rstd, run.Bf16("x", x), run.Bf16("weight", data.Weight), run.Bf16("bias",
-                data.Bias), rows, c);
+            run.Launch(LayerNormKernels.Forward(rows, c, type), y, mean, rstd, run.Values(type, "x", x),
+                run.Values(type, "weight", data.Weight), run.Values(type, "bias", data.Bias), rows, c);
 
             // The mean of equal numbers errs by the roundings of the sum; a deviation of that size is all that is normalised.
             double error = 4 * Math.Sqrt(c) * U * Math.Abs(x[0]);
@@ -64,7 +66,8 @@ internal sealed class LayerNormTests
             for (int i = 0; i < rows * c; i++)
             {
                 double normalized = Math.Min(1, error / Math.Sqrt(1e-5)), got = y.Values()[i], bias = data.Bias[i % c];
-                Assert.That(Math.Abs(got - bias), Is.LessThanOrEqualTo((Math.Abs(data.Weight[i % c]) * normalized * 1.01) + (UBf16 * (Math.Abs(bias) + normalized))));
+                double tolerance = (Math.Abs(data.Weight[i % c]) * normalized * 1.01) + (type.UnitRoundoff() * (Math.Abs(bias) + normalized));
+                Assert.That(Math.Abs(got - bias), Is.LessThanOrEqualTo(tolerance));
             }
         });
     }
@@ -79,17 +82,19 @@ internal sealed class LayerNormTests
     [Test]
     public void Memory_is_read_and_written_once_without_conflicts() => KernelRun.Once(run =>
     {
-        // Weight and bias are read for every four rows: from the cache, 6 KiB beside 12 KiB or more of rows.
+        // Weight and bias are read for every group of rows, 8 bytes of each channel: from the cache, as much as one or two rows beside eight or more.
         const int rows = 24, c = 768;
-        const double slack = 0.02, sectors = 1.3;
-        var data = new Data(rows, c);
+        const double slack = 0.02;
+        double sectors = type == KernelType.Bf16 ? 1.3 : 1.6;
+        var data = new Data(type, rows, c);
         var (y, mean, rstd) = Outputs(run, rows, c);
-        var (x, weight, bias) = (run.Bf16("x", data.X), run.Bf16("weight", data.Weight), run.Bf16("bias", data.Bias));
-        TrafficCheck.Check(run, LayerNormKernels.Forward(rows, c), slack, sectors, y, mean, rstd, x, weight, bias, rows, c);
-        var (sum, branch) = (run.Output("sum", BufferType.Bf16, rows * c), run.Bf16("branch", data.Branch));
-        TrafficCheck.Check(run, LayerNormKernels.ResidualForward(rows, c), slack, sectors, sum, y, mean, rstd, x, branch, weight, bias, rows, c);
-        var (dx, partial) = (run.Bf16("dx", data.DX), run.Output("partial", BufferType.Float, LayerNormKernels.PartialCount(rows, c)));
-        TrafficCheck.Check(run, LayerNormKernels.Backward(rows, c), slack, sectors, dx, partial, run.Bf16("dy", data.DY), x, weight, mean, rstd, rows, c);
+        var (x, weight, bias) = (run.Values(type, "x", data.X), run.Values(type, "weight", data.Weight), run.Values(type, "bias", data.Bias));
+        TrafficCheck.Check(run, LayerNormKernels.Forward(rows, c, type), slack, sectors, y, mean, rstd, x, weight, bias, rows, c);
+        var (sum, branch) = (run.Output("sum", type.Buffer(), rows * c), run.Values(type, "branch", data.Branch));
+        TrafficCheck.Check(run, LayerNormKernels.ResidualForward(rows, c, type), slack, sectors, sum, y, mean, rstd, x, branch, weight, bias, rows, c);
+        var (dx, partial) = (run.Values(type, "dx", data.DX), run.Output("partial", BufferType.Float, LayerNormKernels.PartialCount(rows, c)));
+        var dy = run.Values(type, "dy", data.DY);
+        TrafficCheck.Check(run, LayerNormKernels.Backward(rows, c, type), slack, sectors, dx, partial, dy, x, weight, mean, rstd, rows, c);
         var (dWeight, dBias) = (run.Float("dweight", new float[c]), run.Float("dbias", new float[c]));
         TrafficCheck.IsIdeal(run, LayerNormKernels.BackwardReduce(rows, c), dWeight, dBias, partial, LayerNormKernels.BackwardBlocks(rows), c);
     });
@@ -97,15 +102,15 @@ internal sealed class LayerNormTests
     [Test]
     public void Channels_must_fit() => Assert.Multiple(() =>
     {
-        Assert.Throws<ArgumentOutOfRangeException>(() => LayerNormKernels.Forward(1, 12));
-        Assert.Throws<ArgumentOutOfRangeException>(() => LayerNormKernels.Forward(1, 0));
-        Assert.Throws<ArgumentOutOfRangeException>(() => LayerNormKernels.Backward(1, LayerNormKernels.MaxChannels + 8));
+        Assert.Throws<ArgumentOutOfRangeException>(() => LayerNormKernels.Forward(1, 12, type));
+        Assert.Throws<ArgumentOutOfRangeException>(() => LayerNormKernels.Forward(1, 0, type));
+        Assert.Throws<ArgumentOutOfRangeException>(() => LayerNormKernels.Backward(1, LayerNormKernels.MaxChannels + 8, type));
     });
 
-    private static (DeviceBuffer Y, DeviceBuffer Mean, DeviceBuffer Rstd) Outputs(KernelRun run, int rows, int c) =>
-        (run.Output("y", BufferType.Bf16, rows * c), run.Output("mean", BufferType.Float, rows), run.Output("rstd", BufferType.Float, rows));
+    private (DeviceBuffer Y, DeviceBuffer Mean, DeviceBuffer Rstd) Outputs(KernelRun run, int rows, int c) =>
+        (run.Output("y", type.Buffer(), rows * c), run.Output("mean", BufferType.Float, rows), run.Output("rstd", BufferType.Float, rows));
 
-    private static void ExpectForward(KernelRun run, DeviceBuffer y, DeviceBuffer mean, DeviceBuffer rstd, float[] x, Data data, int rows, int c)
+    private void ExpectForward(KernelRun run, DeviceBuffer y, DeviceBuffer mean, DeviceBuffer rstd, float[] x, Data data, int rows, int c)
     {
         var reference = ReferenceOperations.LayerNormForward(x.Doubles(), data.Weight.Doubles(), data.Bias.Doubles(), rows, c);
         double[] yTolerance = new double[rows * c], meanTolerance = new double[rows], rstdTolerance = new double[rows];
@@ -119,7 +124,7 @@ internal sealed class LayerNormTests
             {
                 double normalized = Math.Abs(x[i] - reference.Mean[row]) * reference.Rstd[row];
                 yTolerance[i] = (Math.Abs(data.Weight[i % c]) * ((1 + normalized) * (relative + (4 * U)))) + (8 * U * Math.Abs(data.Bias[i % c]))
-                    + (UBf16 * Math.Abs(reference.Output[i]));
+                    + (type.UnitRoundoff() * Math.Abs(reference.Output[i]));
             }
         }
 
@@ -128,19 +133,19 @@ internal sealed class LayerNormTests
         run.Expect(rstd, reference.Rstd, rstdTolerance);
     }
 
-    private static void Backward(int rows, int c)
+    private void Backward(int rows, int c)
     {
-        var data = new Data(rows, c);
+        var data = new Data(type, rows, c);
         var forward = ReferenceOperations.LayerNormForward(data.X.Doubles(), data.Weight.Doubles(), data.Bias.Doubles(), rows, c);
         float[] mean = forward.Mean.Floats(), rstd = forward.Rstd.Floats(), dWeight = TestValues.Normal(c, 7), dBias = TestValues.Normal(c, 8);
         var expected = BackwardReference(data, mean, rstd, dWeight, dBias, rows, c);
         KernelRun.InAllOrders(run =>
         {
-            var dx = run.Bf16("dx", data.DX);
+            var dx = run.Values(type, "dx", data.DX);
             var partial = run.Output("partial", BufferType.Float, LayerNormKernels.PartialCount(rows, c));
             var (weightGradient, biasGradient) = (run.Float("dweight", dWeight), run.Float("dbias", dBias));
-            run.Launch(LayerNormKernels.Backward(rows, c), dx, partial, run.Bf16("dy", data.DY), run.Bf16("x", data.X), run.Bf16("weight", data.Weight),
-                run.Float("mean", mean), run.Float("rstd", rstd), rows, c);
+            run.Launch(LayerNormKernels.Backward(rows, c, type), dx, partial, run.Values(type, "dy", data.DY), run.Values(type, "x", data.X),
+                run.Values(type, "weight", data.Weight), run.Float("mean", mean), run.Float("rstd", rstd), rows, c);
             run.Launch(LayerNormKernels.BackwardReduce(rows, c), weightGradient, biasGradient, partial, LayerNormKernels.BackwardBlocks(rows), c);
             run.Expect(dx, expected.DX, expected.DXTolerance);
             run.Expect(weightGradient, expected.DWeight, expected.DWeightTolerance);
@@ -148,7 +153,7 @@ internal sealed class LayerNormTests
         });
     }
 
-    private static (double[] DX, double[] DXTolerance, double[] DWeight, double[] DWeightTolerance, double[] DBias, double[] DBiasTolerance) BackwardReference(
+    private (double[] DX, double[] DXTolerance, double[] DWeight, double[] DWeightTolerance, double[] DBias, double[] DBiasTolerance) BackwardReference(
         Data data, float[] mean, float[] rstd, float[] dWeight, float[] dBias, int rows, int c)
     {
         double[] dX = data.DX.Doubles(), dW = dWeight.Doubles(), dB = dBias.Doubles();
@@ -173,8 +178,8 @@ internal sealed class LayerNormTests
                 double terms = rstd[row] * (Math.Abs(D(i)) + meanDTerms + (Math.Abs(N(i)) * meanProductTerms));
                 dX[at] += gradient;
 
-                // Sums of C terms in fp32, and one rounding to bf16 of the result.
-                dXTolerance[at] = (4 * U * Math.Sqrt(c) * terms) + (2 * U * Math.Abs(data.DX[at])) + (UBf16 * Math.Abs(dX[at]));
+                // Sums of C terms in fp32, and one rounding of the result.
+                dXTolerance[at] = (4 * U * Math.Sqrt(c) * terms) + (2 * U * Math.Abs(data.DX[at])) + (type.UnitRoundoff() * Math.Abs(dX[at]));
                 dW[i] += data.DY[at] * N(i);
                 dB[i] += data.DY[at];
                 dWTerms[i] += Math.Abs(data.DY[at] * N(i));
@@ -189,18 +194,18 @@ internal sealed class LayerNormTests
         return (dX, dXTolerance, dW, [.. dWTerms.Zip(normalizedErrors, (terms, error) => (factor * terms) + error)], dB, dBTerms.Scaled(factor));
     }
 
-    private sealed class Data(int rows, int c)
+    private sealed class Data(KernelType type, int rows, int c)
     {
-        public float[] X { get; } = TestValues.Normal(rows * c, 1, deviation: 2, mean: 3).Rounded();
+        public float[] X { get; } = TestValues.Normal(rows * c, 1, deviation: 2, mean: 3).RoundedTo(type);
 
-        public float[] Branch { get; } = TestValues.Normal(rows * c, 2).Rounded();
+        public float[] Branch { get; } = TestValues.Normal(rows * c, 2).RoundedTo(type);
 
-        public float[] Weight { get; } = TestValues.Normal(c, 3, mean: 1).Rounded();
+        public float[] Weight { get; } = TestValues.Normal(c, 3, mean: 1).RoundedTo(type);
 
-        public float[] Bias { get; } = TestValues.Normal(c, 4).Rounded();
+        public float[] Bias { get; } = TestValues.Normal(c, 4).RoundedTo(type);
 
-        public float[] DY { get; } = TestValues.Normal(rows * c, 5).Rounded();
+        public float[] DY { get; } = TestValues.Normal(rows * c, 5).RoundedTo(type);
 
-        public float[] DX { get; } = TestValues.Normal(rows * c, 6).Rounded();
+        public float[] DX { get; } = TestValues.Normal(rows * c, 6).RoundedTo(type);
     }
 }

@@ -108,9 +108,8 @@ internal sealed class OptimizerTests
 
         KernelRun.InAllOrders(run =>
         {
-            var buffers = new Buffers(run, data, default, master, copy: true);
-            run.Launch(OptimizerKernels.ScaleWeights(buffers.Table, master), buffers.Master, buffers.Copy, buffers.Spans, Tensors.Length,
-                run.Float("scales", factors), (int)Rounding.Stochastic, step, seed);
+            var buffers = new Buffers(run, data, new StepScalars { Step = step, Seed = seed }, master, copy: true);
+            run.Launch(OptimizerKernels.ScaleWeights(buffers.Table, master), buffers.ScaleArguments(run.Float("scales", factors), (int)Rounding.Stochastic));
             int[] changed = [0, 2, 3, 4, 5];   // a factor of 1 costs nothing
             ExpectRandomCopy(run, buffers.Copy!, data.Weights.Rounded(), scaled, changed, purpose: 1, step, seed);
         });
@@ -142,8 +141,7 @@ internal sealed class OptimizerTests
         KernelRun.InAllOrders(run =>
         {
             var buffers = new Buffers(run, data, default, master: true, copy: true);
-            run.Launch(OptimizerKernels.ScaleWeights(buffers.Table), buffers.Master, buffers.Copy, buffers.Spans, Tensors.Length, run.Float("scales", factors),
-                (int)Rounding.Nearest, 1u, 1u);
+            run.Launch(OptimizerKernels.ScaleWeights(buffers.Table), buffers.ScaleArguments(run.Float("scales", factors), (int)Rounding.Nearest));
             run.Expect(buffers.Master!, w, tolerance);
             ExpectCopy(run, buffers.Copy!, buffers.Master!.Values());
         });
@@ -161,7 +159,12 @@ internal sealed class OptimizerTests
         TrafficCheck.IsIdeal(run, OptimizerKernels.AdamUpdate(buffers.Table), buffers.AdamArguments((int)Rounding.Stochastic));
         TrafficCheck.IsIdeal(run, OptimizerKernels.SgdUpdate(buffers.Table), buffers.SgdArguments((int)Rounding.Nearest));
         var scales = run.Float("scales", [2, 2, 2, 2, 2, 2]);
-        TrafficCheck.IsIdeal(run, OptimizerKernels.ScaleWeights(buffers.Table), buffers.Master, buffers.Copy, buffers.Spans, Tensors.Length, scales, 0, 1u, 1u);
+        TrafficCheck.IsIdeal(run, OptimizerKernels.ScaleWeights(buffers.Table), buffers.ScaleArguments(scales, (int)Rounding.Nearest));
+
+        // Of the tensors without a unit, two of six, only the factor is read.
+        scales = run.Float("scales", [2, 1, 2, 2, 1, 2]);
+        var table = new TensorTable(Tensors, [0, -1, 0, 0, -1, 0]);
+        TrafficCheck.IsIdeal(run, OptimizerKernels.ScaleWeights(table), buffers.ScaleArguments(scales, (int)Rounding.Nearest));
         var average = run.Float("average", data.Weights, changing: true);
         TrafficCheck.IsIdeal(run, ElementwiseKernels.UpdateAverage(Size), average, buffers.Master, (long)Size, 0.9f);
         TrafficCheck.IsIdeal(run, ElementwiseKernels.CastToBf16(Size), buffers.Copy, buffers.Master, (long)Size, 0, 1u, 1u);
@@ -302,7 +305,7 @@ internal sealed class OptimizerTests
     {
         public Buffers(KernelRun run, Data data, StepScalars scalars, bool master, bool copy, bool changing = true)
         {
-            Table = new TensorTable(Tensors, [-1, -1, -1, -1, -1, -1]);
+            Table = new TensorTable(Tensors, [0, 0, 0, 0, 0, 0]);
             Master = master ? run.Float("master", data.Weights, changing) : null;
             Copy = copy ? run.Bf16("weights", data.Weights, changing) : null;
             First = run.Float("first", data.First, changing);
@@ -339,5 +342,7 @@ internal sealed class OptimizerTests
 
         public KernelArgument[] SgdArguments(int rounding) =>
             [Master, Copy, First, Gradients, Partial, Spans, Tensors.Length, Factors, Scalars, rounding];
+
+        public KernelArgument[] ScaleArguments(DeviceBuffer scales, int rounding) => [Master, Copy, Spans, Tensors.Length, scales, Scalars, rounding];
     }
 }

@@ -152,6 +152,21 @@ internal sealed class SimulatorTests
         });
     }
 
+    /// <summary>Numbers with 24 significant bits, whose products are those of the nearest with 11.</summary>
+    [TestCase(0, null)]
+    [TestCase(1, "is no tf32 number")]
+    public void Tensor_cores_multiply_tf32(int mistake, string? message)
+    {
+        float[] a = TestValues.Normal(16 * 8, 1), b = TestValues.Normal(8 * 8, 2);
+        KernelRun.InAllOrders(run =>
+        {
+            var output = run.Output("o", BufferType.Float, 16 * 8);
+            Expect(run.Error(Launch("selftest_mma_tf32", 1, 32, shared: 512), run.Float("a", a), run.Float("b", b), output, mistake), message);
+            if (message == null)
+                run.Expect(output, Product(Array.ConvertAll(a, Tf32.Round), Array.ConvertAll(b, Tf32.Round), 16, 8, 8, transposed: false), Tolerance(16 * 8));
+        });
+    }
+
     [TestCase(0, null)]
     [TestCase(1, "has not arrived|never written")]
     [TestCase(2, "without a fence.proxy.async")]

@@ -145,8 +145,28 @@ internal sealed class SumTests
         KernelRun.InAllOrders(run =>
         {
             var output = run.Output("out", BufferType.Double, 1);
-            run.Launch(OptimizerKernels.Mean(count), output, run.Float("values", values), count);
+            run.Launch(OptimizerKernels.Mean(count), output, run.Float("values", values), count, 1.0, 0);
             run.Expect(output, [values.Doubles().Sum() / count], [1e-13 * values.Magnitudes().Sum() / count]);
+        });
+    }
+
+    [Test]
+    public void Means_of_micro_batches_add_up()
+    {
+        // One value each, so that the mean is exact: then the product and the sum are rounded as C# rounds them.
+        float[] losses = [3.3f, 2.7f, 3.1f];
+        const double scale = 1.0 / 3;
+        double expected = 0;
+        foreach (float loss in losses)
+            expected += scale * loss;
+        KernelRun.InAllOrders(run =>
+        {
+            var output = run.Output("out", BufferType.Double, 1);
+            for (int i = 0; i < losses.Length; i++)
+                run.Launch(OptimizerKernels.Mean(1), output, run.Float("values", [losses[i]]), 1, scale, i == 0 ? 0 : 1);
+            run.Expect(output, [expected], [0]);
+            run.Launch(OptimizerKernels.Mean(1), output, run.Float("values", [float.NaN]), 1, scale, 1);
+            Assert.That(output.Values()[0], Is.NaN, "a loss that is not a number stays one");
         });
     }
 

@@ -101,6 +101,8 @@ void cp_async_commit();
 void cp_async_wait(unsigned keep);
 void ldmatrix_x4(uint32_t* fragments, shared_addr row, bool transposed);
 void mma_m16n8k16_bf16(float* c, const uint32_t* a, uint32_t b0, uint32_t b1);
+uint32_t to_tf32(float v);
+void mma_m16n8k8_tf32(float* c, const uint32_t* a, uint32_t b0, uint32_t b1);
 
 // ---- sm_90 (mbarrier.cpp, tma.cpp, wgmma.cpp) ----
 void fence_proxy_async();
@@ -181,5 +183,10 @@ inline float __uint_as_float(unsigned v) { return std::bit_cast<float>(v); }
 inline float __int_as_float(int v) { return std::bit_cast<float>(v); }
 inline float rsqrtf(float v) { return 1.0f / std::sqrt(v); }
 inline float __fdividef(float a, float b) { return a / b; }
+inline double __dmul_rn(double a, double b) {
+    double product = a * b;
+    asm("" : "+x"(product));   // so that no compiler makes one instruction of it and a sum that follows
+    return product;
+}
 using std::isfinite;
 using std::isnan;

@@ -138,6 +138,24 @@ extern "C" __global__ void selftest_mma(const bf16* a, const bf16* b, float* o, 
     if (!wait) cp_async_wait<0>();
 }
 
+// o[16][8] = a[16][8] b[8][8] in tf32, a by ldmatrix, b by ordinary loads.   mistake: 1 a is not rounded to tf32
+extern "C" __global__ void selftest_mma_tf32(const float* a, const float* b, float* o, int mistake) {
+    const shared_addr tile = shared_address(dynamic_shared());
+    const int lane = threadIdx.x;
+    cp_async16(tile + lane * 16, a + lane * 4);   // 16 rows of 32 bytes
+    cp_async_commit();
+    cp_async_wait<0>();
+    __syncwarp();
+    uint32_t fa[4];
+    ldmatrix_x4(fa, tile + lane % 16 * 32 + lane / 16 * 16);
+    if (mistake != 1)
+        for (int i = 0; i < 4; i++) fa[i] = to_tf32(__uint_as_float(fa[i]));
+    const uint32_t b0 = to_tf32(b[lane % 4 * 8 + lane / 4]), b1 = to_tf32(b[(lane % 4 + 4) * 8 + lane / 4]);
+    float c[4] = {0.f, 0.f, 0.f, 0.f};
+    mma_m16n8k8_tf32(c, fa, b0, b1);
+    for (int i = 0; i < 4; i++) o[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = c[i];
+}
+
 // ---- sm_90: loads a 64 x 64 box by TMA, doubles it with ordinary accesses, stores it by TMA. Warp 0 moves, warps 1 and 2 compute ----
 // mistake: 1 no wait for the load, 2 no proxy fence before the store, 3 the store is not waited for, 4 no fence after mbarrier.init
 extern "C" __global__ void selftest_tma(const __grid_constant__ CUtensorMap from, const __grid_constant__ CUtensorMap to, int x, int y, int mistake) {

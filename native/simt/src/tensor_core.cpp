@@ -1,6 +1,7 @@
 // tensor_core.cpp - ldmatrix and mma.sync.
 #include "shared.h"
 #include "trace.h"
+#include <cmath>
 #include <cstring>
 
 namespace simt {
@@ -53,6 +54,40 @@ void mma_m16n8k16_bf16(float* c, const uint32_t* a, uint32_t b0, uint32_t b1) {
         for (int l = 0; l < 32; l++)
             for (int i = 0; i < 4; i++) ((Argument*)arguments[l])->c[i] = c[l / 4 + i / 2 * 8][l % 4 * 2 + i % 2];
         if (tracing) traffic.mma_flops += 2 * 16 * 8 * 16;
+    });
+}
+
+// To the nearest by magnitude, ties away from zero: half of the last kept place is added, and a carry goes into the exponent.
+uint32_t to_tf32(float v) {
+    constexpr uint32_t dropped = 0x1fff, half = 0x1000, quiet_nan = 0x7fffe000;
+    if (v != v) return quiet_nan;
+    const uint32_t bits = std::bit_cast<uint32_t>(v);
+    return std::isinf(v) ? bits : (bits + half) & ~dropped;
+}
+
+void mma_m16n8k8_tf32(float* c, const uint32_t* a, uint32_t b0, uint32_t b1) {
+    struct Argument { float* c; const uint32_t* a; uint32_t b[2]; } argument{c, a, {b0, b1}};
+    for (uint32_t v : {a[0], a[1], a[2], a[3], b0, b1})
+        if (v & 0x1fff) fail("mma.tf32: 0x%08x is no tf32 number (missing cvt.rna.tf32?)", v);
+    collective(full_warp, "mma.m16n8k8.tf32", &argument, [](void** arguments, uint32_t) {
+        float a[16][8], b[8][8], c[16][8];
+        for (int l = 0; l < 32; l++) {
+            auto& x = *(Argument*)arguments[l];
+            for (int i = 0; i < 4; i++) {
+                a[l / 4 + i % 2 * 8][l % 4 + i / 2 * 4] = std::bit_cast<float>(x.a[i]);
+                c[l / 4 + i / 2 * 8][l % 4 * 2 + i % 2] = x.c[i];
+            }
+            for (int i = 0; i < 2; i++) b[l % 4 + i * 4][l / 4] = std::bit_cast<float>(x.b[i]);
+        }
+        for (int m = 0; m < 16; m++) {
+            float sum[8] = {};
+            for (int k = 0; k < 8; k++)
+                for (int n = 0; n < 8; n++) sum[n] += a[m][k] * b[k][n];
+            for (int n = 0; n < 8; n++) c[m][n] += sum[n];
+        }
+        for (int l = 0; l < 32; l++)
+            for (int i = 0; i < 4; i++) ((Argument*)arguments[l])->c[i] = c[l / 4 + i / 2 * 8][l % 4 * 2 + i % 2];
+        if (tracing) traffic.mma_flops += 2 * 16 * 8 * 8;
     });
 }
 

@@ -27,27 +27,40 @@ internal static class GemmBenchmark
 
     private static Figure[] Layer(IBackend backend, string key, string label, (int Rows, int N, int K) size, int repetitions, CancellationToken stop)
     {
-        Tensor input = backend.Allocate(ElementType.Float32, new Shape(size.Rows, size.K));
-        Tensor output = backend.Allocate(ElementType.Float32, new Shape(size.Rows, size.N));
-        Tensor weight = backend.Allocate(ElementType.Float32, new Shape(size.N, size.K));
+        ElementType working = backend.Precision.Working;
+        var allocations = new List<Tensor>();
         try
         {
+            Tensor input = Allocate(working, size.Rows, size.K), output = Allocate(working, size.Rows, size.N);
+            Tensor weight = Allocate(working, size.N, size.K), dWeight = Allocate(ElementType.Float32, size.N, size.K);
             double operations = 2.0 * size.Rows * size.N * size.K;
             return
             [
                 Measure("Forward", "forward", () => backend.LinearForward(output, input, weight)),
                 Measure("BackwardInput", "backward to input", () => backend.LinearBackwardInput(input, output, weight)),
-                Measure("BackwardWeight", "backward to weight", () => backend.LinearBackwardWeight(weight, default, output, input)),
+                Measure("BackwardWeight", "backward to weight", () => backend.LinearBackwardWeight(dWeight, default, output, input)),
             ];
 
             Figure Measure(string form, string name, Action work) =>
-                new($"{key}{form}FlopsPerSecond", $"{label}, {name}", operations / Timing.Median(repetitions, work, stop), "FLOP/s");
+                new($"{key}{form}FlopsPerSecond", $"{label}, {name}", operations / Timing.Median(repetitions, () => Wait(work), stop), "FLOP/s");
+
+            void Wait(Action work)
+            {
+                work();
+                backend.Synchronize();
+            }
+
+            Tensor Allocate(ElementType type, int rows, int columns)
+            {
+                Tensor tensor = backend.Allocate(type, new Shape(rows, columns));
+                allocations.Add(tensor);
+                return tensor;
+            }
         }
         finally
         {
-            backend.Free(input);
-            backend.Free(output);
-            backend.Free(weight);
+            foreach (Tensor allocation in allocations)
+                backend.Free(allocation);
         }
     }
 }

@@ -27,8 +27,12 @@ internal sealed record BenchSettings
     public int? VocabSize { get; init; }
 
     /// <summary>What computes.</summary>
-    [Setting(DeviceGroup, "what computes", Values = "auto|cpu|cuda|cuda:N")]
+    [Setting(DeviceGroup, "what computes", Values = "auto|cpu|cuda|cuda:N|cuda-sim")]
     public string Device { get; init; } = "auto";
+
+    /// <summary>The number format.</summary>
+    [Setting(DeviceGroup, "number format; auto: bf16-mixed on a GPU, fp32 on a CPU", Values = "auto|fp32|tf32|bf16-mixed|bf16-pure|bf16-pure-stochastic")]
+    public string Precision { get; init; } = "auto";
 
     /// <summary>CPU threads; 0 for one per processor.</summary>
     [Setting(DeviceGroup, "CPU threads; 0: one per processor", "N", Range = "[0, 1024]")]
@@ -50,18 +54,23 @@ internal sealed record BenchSettings
 /// <summary><c>trainer bench</c>: what this machine achieves.</summary>
 internal static class BenchCommand
 {
-    private delegate IReadOnlyList<Figure> Benchmark(IBackend backend, ModelConfig config, int batchSize, BenchSettings settings);
+    // Gives the answer, which is one JSON object where the settings ask for that.
+    private delegate string Benchmark(IBackend backend, ModelConfig config, int batchSize, BenchSettings settings);
 
     public static Verb Create(Terminal terminal) => Verb.Of(
         "bench",
         "Measures what this machine achieves, on random data.",
         [
             Create(terminal, "step", "Times a training step by phase, and compares it with the machine's peak.",
-                (backend, config, batchSize, settings) => StepBenchmark.Run(backend, config, batchSize, settings.Steps, terminal.Stop)),
+                (backend, config, batchSize, settings) =>
+                    Report(backend, settings, StepBenchmark.Run(backend, config, batchSize, settings.Steps, terminal.Stop))),
             Create(terminal, "gemm", "Times the matrix products of a model's linear layers.",
-                (backend, config, batchSize, settings) => GemmBenchmark.Run(backend, config, batchSize * config.SequenceLength, settings.Steps, terminal.Stop)),
+                (backend, config, batchSize, settings) =>
+                    Report(backend, settings, GemmBenchmark.Run(backend, config, batchSize * config.SequenceLength, settings.Steps, terminal.Stop))),
             Create(terminal, "memory", "Times reading and writing the device's memory.",
-                (backend, _, _, settings) => MemoryBenchmark.Run(backend, settings.Steps, terminal.Stop)),
+                (backend, _, _, settings) => Report(backend, settings, MemoryBenchmark.Run(backend, settings.Steps, terminal.Stop))),
+            Create(terminal, "kernels", "Times every kernel of a training step, or every operation of a CPU, by size, and compares it with its floor.",
+                (backend, config, batchSize, settings) => KernelBenchmark.Run(backend, config, batchSize, settings.Steps, settings.Json, terminal.Stop)),
         ]);
 
     private static Verb Create(Terminal terminal, string name, string description, Benchmark benchmark) => Verb.Create<BenchSettings>(
@@ -73,9 +82,11 @@ internal static class BenchCommand
             ModelPreset preset = ModelPresets.Find(settings.Preset);
             var config = new ModelConfig(preset.Layers, preset.Heads, preset.Channels, settings.SeqLen ?? preset.SequenceLength, settings.VocabSize ?? preset.Vocabulary);
             terminal.StopOnInterruption();
-            using IBackend backend = Devices.Open(settings.Device, settings.Threads, settings.Isa);
-            IReadOnlyList<Figure> figures = benchmark(backend, config.Validated(), settings.BatchSize ?? preset.BatchSize, settings);
-            terminal.Out.WriteLine(settings.Json ? FigureReport.Json(backend.Description, figures) : FigureReport.Text(backend.Description, figures));
+            using IBackend backend = Devices.Open(settings.Device, settings.Precision, settings.Threads, settings.Isa);
+            terminal.Out.WriteLine(benchmark(backend, config.Validated(), settings.BatchSize ?? preset.BatchSize, settings));
             return ExitCode.Done;
         });
+
+    private static string Report(IBackend backend, BenchSettings settings, IReadOnlyList<Figure> figures) =>
+        settings.Json ? FigureReport.Json(backend.Description, figures) : FigureReport.Text(backend.Description, figures);
 }

@@ -34,7 +34,7 @@ internal sealed record EvalSettings
     public int Batches { get; init; } = 100;
 
     /// <summary>What computes.</summary>
-    [Setting(DeviceGroup, "what computes", Values = "auto|cpu|cuda|cuda:N")]
+    [Setting(DeviceGroup, "what computes", Values = "auto|cpu|cuda|cuda:N|cuda-sim")]
     public string Device { get; init; } = "auto";
 
     /// <summary>CPU threads; 0 for one per processor.</summary>

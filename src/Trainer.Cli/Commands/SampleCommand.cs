@@ -45,7 +45,7 @@ internal sealed record SampleSettings
     public ulong Seed { get; init; } = 1;
 
     /// <summary>What computes.</summary>
-    [Setting(DeviceGroup, "what computes", Values = "auto|cpu|cuda|cuda:N")]
+    [Setting(DeviceGroup, "what computes", Values = "auto|cpu|cuda|cuda:N|cuda-sim")]
     public string Device { get; init; } = "auto";
 
     /// <summary>CPU threads; 0 for one per processor.</summary>

@@ -38,8 +38,8 @@ internal static class TrainCommand
         [.. RequestDefinitions, .. TrainingSettings.Definitions],
         given =>
         {
-            TrainRequest request = SettingDefinition.Read<TrainRequest>(RequestDefinitions, Part(given, RequestDefinitions));
-            TrainingSettings settings = TrainingSettings.Load(request.Config, Part(given, TrainingSettings.Definitions));
+            TrainRequest request = SettingDefinition.Read<TrainRequest>(RequestDefinitions, given.Of(RequestDefinitions));
+            TrainingSettings settings = TrainingSettings.Load(request.Config, given.Of(TrainingSettings.Definitions));
             ITrainingObserver observer = terminal.Rich ? new LiveConsole(terminal, TimeProvider.System) : new PlainConsole(terminal.Error, TimeProvider.System);
             terminal.StopOnInterruption();
             TrainingSummary summary = train(settings, observer, new PreparationDisplay(terminal, TimeProvider.System), terminal.Stop);
@@ -50,13 +50,9 @@ internal static class TrainCommand
     public static TrainingSummary Train(TrainingSettings settings, ITrainingObserver observer, IProgress<PreparationProgress> preparation, CancellationToken stop)
     {
         // The device first: a corpus is not prepared for one that cannot be used.
-        using IBackend backend = Devices.Open(settings.Device, settings.Threads, settings.Isa);
+        using IBackend backend = Devices.Open(settings.Device, settings.Precision, settings.Threads, settings.Isa, settings.Seed);
         using TrainingData data = TrainingData.Open(settings, preparation, stop);
         using TrainingRun run = TrainingRun.Open(settings, data, backend);
         return run.Train(observer, stop);
     }
-
-    private static Dictionary<SettingDefinition, IReadOnlyList<string>> Part(
-        IReadOnlyDictionary<SettingDefinition, IReadOnlyList<string>> given, IReadOnlyList<SettingDefinition> definitions) =>
-        given.Where(pair => definitions.Contains(pair.Key)).ToDictionary();
 }

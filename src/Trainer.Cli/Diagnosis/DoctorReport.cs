@@ -21,18 +21,22 @@ internal static class DoctorReport
         Row("Disk", $"{TrainingText.Bytes(machine.FreeDiskBytes)} free in {machine.Directory}");
         Row("System", machine.System);
         Row("Runtime", machine.Runtime);
-        Row("NVIDIA driver", cuda.DriverLibrary is null ? "not found" : $"{cuda.DriverLibrary}{(cuda.DriverVersion is { } version ? $", up to CUDA {version}" : string.Empty)}");
-        Row("cuBLASLt", cuda.CublasLtLibrary ?? "not found");
+        Row("NVIDIA driver", (cuda.DriverLibrary ?? "not found") + (cuda.DriverVersion is { } supported ? $", up to CUDA {supported}" : string.Empty));
+        Row("cuBLASLt", cuda.CublasLtLibrary is null
+            ? "not found; on a GPU, matrix products are left to this program's own kernels"
+            : Named(cuda.CublasLtLibrary, cuda.CublasLtVersion));
+        Row("cuBLAS", cuda.CublasLibrary is null ? "not found; not required" : Named(cuda.CublasLibrary, cuda.CublasVersion));
         Row("CUDA kernels", kernels.Count == 0
             ? "none: this program was built without nvcc; ./build.sh --target=Kernels says what is needed"
             : "PTX modules: " + string.Join(", ", kernels.GroupBy(module => module.Target).Select(target => $"{target.Count()} for {target.Key}")));
         foreach (CudaDevice device in cuda.Devices)
             Row($"GPU {device.Index}", $"{device.Name}, compute capability {device.ComputeCapability}, {device.Multiprocessors} multiprocessors, {TrainingText.Bytes(device.MemoryBytes)}");
-        if (cuda.Problem is not { } problem)
-            return;
-        Row("GPU", $"cannot be used: {problem}");
-        foreach (string tried in cuda.Tried)
-            Row(string.Empty, $"tried {tried}");
+        if (cuda.Problem is { } problem)
+            Row("GPU", $"cannot be used: {problem}");
+        for (int i = 0; i < cuda.Tried.Count; i++)
+            Row(i == 0 ? "Looked for" : string.Empty, cuda.Tried[i]);
+
+        static string Named(string library, Version? version) => version is null ? library : $"{library}, version {version}";
     }
 
     /// <summary>Writes the report as one JSON object.</summary>
@@ -55,6 +59,9 @@ internal static class DoctorReport
         writer.WriteString("driverLibrary", cuda.DriverLibrary);
         writer.WriteString("driverVersion", cuda.DriverVersion?.ToString());
         writer.WriteString("cublasLtLibrary", cuda.CublasLtLibrary);
+        writer.WriteString("cublasLtVersion", cuda.CublasLtVersion?.ToString());
+        writer.WriteString("cublasLibrary", cuda.CublasLibrary);
+        writer.WriteString("cublasVersion", cuda.CublasVersion?.ToString());
         writer.WriteStartArray("kernels");
         foreach (PtxModule module in kernels)
         {

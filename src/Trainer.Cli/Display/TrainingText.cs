@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Trainer.Metrics;
+using Trainer.Model;
 using Trainer.Training;
 
 namespace Trainer.Cli.Display;
@@ -12,12 +13,13 @@ internal static class TrainingText
     public static IReadOnlyList<(string Name, string Value)> Plan(TrainingPlan plan) =>
     [
         ("run", plan.RunDirectory),
-        ("device", $"{plan.Device}, {Bytes(plan.MemoryBytes)} for this run"),
+        ("device", plan.Device),
         ("model", string.Create(CultureInfo.InvariantCulture, $"{plan.Model}, {plan.Parameters:N0} parameters")),
         ("data", plan.Data),
         ("rule", plan.Rule),
         ("steps", string.Create(CultureInfo.InvariantCulture,
             $"{(plan.FirstStep == 0 ? string.Empty : $"{plan.FirstStep:N0} taken, up to ")}{plan.Steps:N0}, {plan.TokensPerStep:N0} tokens each")),
+        .. Memory(plan.Memory).Select((line, i) => (i == 0 ? "memory" : string.Empty, line)),
         .. plan.Warnings.Select(warning => ("warning", warning)),
     ];
 
@@ -72,5 +74,14 @@ internal static class TrainingText
         foreach (char letter in text)
             shown.Append(char.IsControl(letter) && letter is not ('\n' or '\t') ? '\ufffd' : letter);
         return shown.ToString();
+    }
+
+    // All in one unit, so that a region's share is seen at a glance.
+    private static IEnumerable<string> Memory(MemoryPlan memory)
+    {
+        return memory.Regions.Append(new("total", string.Empty, memory.Total)).Select(Line);
+
+        static string Line(MemoryRegion region) =>
+            string.Create(CultureInfo.InvariantCulture, $"{region.Name,-14}  {region.Type,-4}  {region.Bytes / (1024.0 * 1024.0),10:N1} MiB");
     }
 }

@@ -4,7 +4,7 @@ namespace Trainer.Cuda.Kernels;
 /// <param name="B">Batch entries, at most 65535.</param>
 /// <param name="T">Tokens of each.</param>
 /// <param name="Heads">NH, at most 65535.</param>
-/// <param name="HeadSize">HS: 64 or 128.</param>
+/// <param name="HeadSize">HS: 64 or 128; in <see cref="AttentionGenericKernels"/> any multiple of 8 up to 128.</param>
 internal readonly record struct AttentionShape(int B, int T, int Heads, int HeadSize)
 {
     /// <summary>The rows of the backward pass's scratch memory for each head are T rounded up to a multiple of this.</summary>
@@ -22,18 +22,25 @@ internal readonly record struct AttentionShape(int B, int T, int Heads, int Head
     /// <summary>The elements of the output, B · T · NH · HS.</summary>
     public long OutputCount => AllHeads * T * HeadSize;
 
-    /// <summary>The suffix of the kernels' names, after what they take has been checked.</summary>
-    /// <exception cref="ArgumentException">No kernel takes this shape.</exception>
+    /// <summary>The suffix of the tensor cores' kernels, after what they take has been checked.</summary>
+    /// <exception cref="ArgumentException">None takes this shape.</exception>
     public string Suffix
     {
         get
         {
             if (HeadSize is not (64 or 128))
-                throw new ArgumentException($"attention has kernels for heads of 64 and 128 channels, not {HeadSize}");
-            if (B is <= 0 or > 65535 || Heads is <= 0 or > 65535 || T <= 0 || 3L * T * Heads * HeadSize > int.MaxValue)
-                throw new ArgumentException($"attention over {this} is out of range");
+                throw new ArgumentException($"attention on tensor cores has kernels for heads of 64 and 128 channels, not {HeadSize}");
+            CheckRange();
             return $"hs{HeadSize}";
         }
+    }
+
+    /// <summary>Checks everything but the head size.</summary>
+    /// <exception cref="ArgumentException">No kernel takes so many batch entries, heads or elements.</exception>
+    public void CheckRange()
+    {
+        if (B is <= 0 or > 65535 || Heads is <= 0 or > 65535 || T <= 0 || 3L * T * Heads * HeadSize > int.MaxValue)
+            throw new ArgumentException($"attention over {this} is out of range");
     }
 
     /// <summary>

@@ -13,17 +13,18 @@ internal static class ClassifierKernels
     /// <param name="vocabulary">V.</param>
     /// <param name="padded">Vp.</param>
     /// <param name="sharedLimit">The bytes of shared memory that a block of the device may have: 227, 163 or 99 KiB.</param>
-    public static KernelLaunch SoftmaxCrossEntropy(int rows, int vocabulary, int padded, int sharedLimit)
+    /// <param name="type">What the logits are made of.</param>
+    public static KernelLaunch SoftmaxCrossEntropy(int rows, int vocabulary, int padded, int sharedLimit, KernelType type = KernelType.Bf16)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(vocabulary);
         if (padded < vocabulary || padded % 8 != 0)
             throw new ArgumentOutOfRangeException(nameof(padded), padded, $"must be a multiple of 8 that is not below {vocabulary}");
-        return new("softmax_cross_entropy", new(rows), new(Threads), 2 * KeptColumns(padded, sharedLimit),
-            rows * ((2L * vocabulary) + (2L * padded) + 8), 9L * rows * vocabulary);
+        return new(type.NameOf("softmax_cross_entropy"), new(rows), new(Threads), type.Bytes() * KeptColumns(padded, sharedLimit, type),
+            rows * ((type.Bytes() * ((long)vocabulary + padded)) + 8), 9L * rows * vocabulary);
     }
 
     /// <summary>The columns of a row that wait in shared memory: as many as leave room for a second block on the multiprocessor.</summary>
-    public static int KeptColumns(int padded, int sharedLimit) =>
-        Math.Clamp((((sharedLimit + DeviceBytes) / 2) - DeviceBytes - StaticBytes) / 16 * 8, 0, padded);
+    public static int KeptColumns(int padded, int sharedLimit, KernelType type = KernelType.Bf16) =>
+        Math.Clamp((((sharedLimit + DeviceBytes) / 2) - DeviceBytes - StaticBytes) / (8 * type.Bytes()) * 8, 0, padded);
 }

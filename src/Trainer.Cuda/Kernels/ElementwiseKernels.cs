@@ -30,6 +30,9 @@ internal static class ElementwiseKernels
     /// <summary><c>update_average(average, weights, n, c)</c>.</summary>
     public static KernelLaunch UpdateAverage(long count) => Launch("update_average", count, 12, 3);
 
+    /// <summary><c>gelu_forward(out, pre, n)</c>.</summary>
+    public static KernelLaunch GeluForward(long count, KernelType type) => Launch(type.NameOf("gelu_forward"), count, 2 * type.Bytes(), 8);
+
     private static KernelLaunch Launch(string kernel, long count, int bytes, int flops)
     {
         if (count % 4 != 0)

@@ -6,6 +6,7 @@ namespace Trainer.Cuda.Kernels;
 /// <summary>Launches of <c>cuda/embedding.cu</c>. R = B·T rows; C channels, a multiple of 8.</summary>
 internal static class EmbeddingKernels
 {
+    private const int PackBytes = 16;
     private const int Threads = 256;
     private const int SortThreads = 1024;
     private const int Chunk = 32;
@@ -18,20 +19,21 @@ internal static class EmbeddingKernels
     /// <param name="length">T.</param>
     /// <param name="channels">C.</param>
     /// <param name="distinctTokens">How many different tokens there are, at most R: so many rows of the table are read.</param>
-    public static KernelLaunch Forward(int batch, int length, int channels, int distinctTokens)
+    /// <param name="type">What the tables and the output are made of.</param>
+    public static KernelLaunch Forward(int batch, int length, int channels, int distinctTokens, KernelType type = KernelType.Bf16)
     {
         Check(channels);
         long rows = (long)batch * length;
-        return new("embedding_forward", new(Blocks(rows * channels / 8, Threads)), new(Threads), 0,
-            (2 * rows * channels) + (4 * rows) + (2L * channels * (distinctTokens + length)), rows * channels);
+        return new(type.NameOf("embedding_forward"), new(Blocks(rows * channels * type.Bytes() / PackBytes, Threads)), new(Threads), 0,
+            (4 * rows) + (type.Bytes() * channels * (rows + distinctTokens + length)), rows * channels);
     }
 
     /// <summary><c>embedding_backward_positions(dPositionTable, dout, B, T, C)</c>.</summary>
-    public static KernelLaunch BackwardPositions(int batch, int length, int channels)
+    public static KernelLaunch BackwardPositions(int batch, int length, int channels, KernelType type = KernelType.Bf16)
     {
         Check(channels);
-        return new("embedding_backward_positions", new(Blocks((long)length * channels / 4, Threads)), new(Threads), 0,
-            (2L * batch * length * channels) + (8L * length * channels), (long)batch * length * channels);
+        return new(type.NameOf("embedding_backward_positions"), new(Blocks((long)length * channels / 4, Threads)), new(Threads), 0,
+            ((type.Bytes() * (long)batch) + 8) * length * channels, (long)batch * length * channels);
     }
 
     /// <summary>
@@ -45,9 +47,9 @@ internal static class EmbeddingKernels
     public static int SortPasses(int vocabulary) => Math.Max(1, (BitOperations.Log2((uint)Math.Max(vocabulary - 1, 1)) / BitsPerPass) + 1);
 
     /// <summary><c>embedding_backward_tokens(dTokenTable, parts, dout, sorted, R, C)</c>; parts holds <see cref="PartCount"/> floats.</summary>
-    public static KernelLaunch BackwardTokens(int rows, int channels, int distinctTokens) =>
-        new("embedding_backward_tokens", ChunkGrid(rows, channels), new(32 * ChunksPerBlock), 0,
-            (2L * rows * channels) + (8L * rows) + (8L * channels * distinctTokens), (long)rows * channels);
+    public static KernelLaunch BackwardTokens(int rows, int channels, int distinctTokens, KernelType type = KernelType.Bf16) =>
+        new(type.NameOf("embedding_backward_tokens"), ChunkGrid(rows, channels), new(32 * ChunksPerBlock), 0,
+            ((long)type.Bytes() * rows * channels) + (8L * rows) + (8L * channels * distinctTokens), (long)rows * channels);
 
     /// <summary><c>embedding_backward_tokens_finish(dTokenTable, parts, sorted, R, C)</c>.</summary>
     public static KernelLaunch BackwardTokensFinish(int rows, int channels) =>

@@ -32,7 +32,7 @@ internal static class GemmMmaKernels
     /// </summary>
     public static KernelLaunch BackwardWeight(int rows, int n, int k, int splits, bool bias, bool accumulate)
     {
-        int depthTiles = Blocks(rows, TileDepth);
+        int depthTiles = DepthTiles(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(splits);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(splits, depthTiles);
         var launch = Product("gemm_backward_weight_mma", rows, n, k, n, k, rows, GemmKernels.SumBytes(n, k, splits, bias, accumulate));
@@ -40,12 +40,15 @@ internal static class GemmMmaKernels
         return launch with { Grid = new(checked(launch.Grid.X * splits)), Flops = launch.Flops + biasFlops };
     }
 
+    /// <summary>The tiles that the sum of <see cref="BackwardWeight"/> has, which is the most splits.</summary>
+    public static int DepthTiles(int rows) => Blocks(rows, TileDepth);
+
     /// <summary>The splits of <see cref="BackwardWeight"/> that are expected to take the least time.</summary>
     public static int Splits(int rows, int n, int k, int multiprocessors)
     {
         long tiles = (long)Blocks(n, Tile) * Blocks(k, Tile);
         int units = multiprocessors * BlocksPerMultiprocessor;
-        return GemmKernels.Divide(tiles, Blocks(rows, TileDepth), units, TileFlops, (long)n * k, GemmKernels.MaxSplits).Splits;
+        return GemmKernels.Divide(tiles, DepthTiles(rows), units, TileFlops, (long)n * k, GemmKernels.MaxSplits).Splits;
     }
 
     // `rows` x `n`, and so on, is the layer; `height` x `width` the result, `depth` the sum. `bytes` is what is not an operand.

@@ -59,13 +59,16 @@ internal static class GemmWgmmaKernels
     /// </summary>
     public static KernelLaunch BackwardWeight(int rows, int n, int k, GemmPlan plan, int multiprocessors, bool bias, bool accumulate)
     {
-        int depthTiles = Blocks(rows, TileDepth);
+        int depthTiles = DepthTiles(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(plan.Splits);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(plan.Splits, depthTiles);
         long sums = GemmKernels.SumBytes(n, k, plan.Splits, bias, accumulate), biasFlops = bias ? Blocks(n, TileRows) * depthTiles * Flops(8) : 0;
         var launch = Product("gemm_backward_weight_wgmma", Epilogue.Sums, rows, n, k, n, k, rows, plan, multiprocessors, sums);
         return launch with { Flops = launch.Flops + biasFlops };
     }
+
+    /// <summary>The tiles that the sum of <see cref="BackwardWeight"/> has, which is the most splits.</summary>
+    public static int DepthTiles(int rows) => Blocks(rows, TileDepth);
 
     /// <summary>
     /// The width of tiles with which a product of <paramref name="height"/> x <paramref name="width"/>, summed over <paramref name="depth"/>, is
@@ -76,22 +79,30 @@ internal static class GemmWgmmaKernels
     /// <summary>The same with the splits, for <see cref="BackwardWeight"/>.</summary>
     public static GemmPlan WeightPlan(int rows, int n, int k, int multiprocessors) => Plan(n, k, rows, multiprocessors, GemmKernels.MaxSplits);
 
+    /// <summary>The splits of <see cref="BackwardWeight"/> that are expected to take the least time with tiles of one width.</summary>
+    public static int Splits(int rows, int n, int k, int width, int multiprocessors) => Divide(n, k, rows, width, multiprocessors, GemmKernels.MaxSplits).Splits;
+
     private static GemmPlan Plan(int height, int width, int depth, int multiprocessors, int maxSplits)
     {
         GemmPlan best = default;
         double least = double.PositiveInfinity;
         foreach (int tile in Widths)
         {
-            // The rows that a tile of the depth brings from L2, which without multicast is the narrower pass: 128 + W for products worth 128 W.
-            // Scaled so that the widest tile costs its FLOPs.
-            double flops = Flops(256) * (TileRows + tile) / (TileRows + 256.0);
-            long tiles = (long)Blocks(height, TileRows) * Blocks(width, tile);
-            var (splits, cost) = GemmKernels.Divide(tiles, Blocks(depth, TileDepth), multiprocessors, flops, (long)height * width, maxSplits);
+            var (splits, cost) = Divide(height, width, depth, tile, multiprocessors, maxSplits);
             if (cost < least)
                 (best, least) = (new(tile, splits), cost);
         }
 
         return best;
+    }
+
+    private static (int Splits, double Cost) Divide(int height, int width, int depth, int tile, int multiprocessors, int maxSplits)
+    {
+        // The rows that a tile of the depth brings from L2, which without multicast is the narrower pass: 128 + W for products worth 128 W.
+        // Scaled so that the widest tile costs its FLOPs.
+        double flops = Flops(256) * (TileRows + tile) / (TileRows + 256.0);
+        long tiles = (long)Blocks(height, TileRows) * Blocks(width, tile);
+        return GemmKernels.Divide(tiles, Blocks(depth, TileDepth), multiprocessors, flops, (long)height * width, maxSplits);
     }
 
     private static long Flops(int width) => 2L * TileRows * width * TileDepth;

@@ -18,6 +18,9 @@ internal readonly record struct KernelLaunch(string Kernel, Dim3 Grid, Dim3 Bloc
         ? Grid
         : throw new ArgumentException($"{Kernel} has nothing to do: {Grid}", nameof(Grid));
 
+    /// <summary>What the driver or a library puts into the stream, whose kernels and their launches are its own: only name and cost are known.</summary>
+    internal static KernelLaunch OfDriver(string operation, long bytes, long flops = 0) => new(operation, new(1), new(1), 0, bytes, flops);
+
     /// <summary>The blocks of <paramref name="part"/> that cover <paramref name="whole"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="whole"/> is negative, or so large that a grid cannot cover it.</exception>
     internal static int Blocks(long whole, int part)

@@ -3,7 +3,8 @@ namespace Trainer.Cuda.Kernels;
 /// <summary>Launches of <c>cuda/optimizer.cu</c>, <c>cuda/regularizer.cu</c> and <c>cuda/sums.cu</c>: everything after the backward pass.</summary>
 /// <remarks>
 /// A step is <see cref="SquareSums"/> of the gradients, <see cref="SumChunks"/>, <see cref="BeforeStep"/>, <see cref="AdamUpdate"/> or
-/// <see cref="SgdUpdate"/>, <see cref="SumChunks"/>, <see cref="AfterStep"/>.
+/// <see cref="SgdUpdate"/>, <see cref="SumChunks"/>, <see cref="AfterStep"/>, and where a unit <see cref="RegularizedUnit.FollowsPass"/>,
+/// <see cref="ScaleWeights"/>.
 /// </remarks>
 internal static class OptimizerKernels
 {
@@ -30,9 +31,9 @@ internal static class OptimizerKernels
     public static KernelLaunch SgdUpdate(TensorTable table, bool master = true, bool copy = true) =>
         Update("sgd_update", table, 12 + WeightBytes(master, copy), 11);
 
-    /// <summary><c>scale_weights(master, weights, tensors, N, factors, rounding, step, seed)</c>.</summary>
+    /// <summary><c>scale_weights(master, weights, tensors, N, factors, scalars, rounding)</c>; costs what the tensors of units cost.</summary>
     public static KernelLaunch ScaleWeights(TensorTable table, bool master = true, bool copy = true) =>
-        new("scale_weights", new(table.Chunks), new(Threads), 0, table.Elements * WeightBytes(master, copy), table.Elements);
+        new("scale_weights", new(table.Chunks), new(Threads), 0, table.UnitElements * WeightBytes(master, copy), table.UnitElements);
 
     /// <summary><c>square_sums(partial, values, tensors, N)</c>; partial holds a double for each chunk.</summary>
     public static KernelLaunch SquareSums(TensorTable table) =>
@@ -49,16 +50,16 @@ internal static class OptimizerKernels
     /// <summary><c>before_step(scalars, factors, units, U, input, tensors, N, gradientSums, loss)</c>.</summary>
     public static KernelLaunch BeforeStep(TensorTable table) => Single("before_step", table, 64);
 
-    /// <summary><c>after_step(units, U, scalars, input, tensors, N, weightSums)</c>.</summary>
-    public static KernelLaunch AfterStep(TensorTable table) => Single("after_step", table, 40);
-
-    /// <summary><c>take_pending(factors, units, U, tensors, N)</c>.</summary>
-    public static KernelLaunch TakePending(TensorTable table) => Single("take_pending", table, 40);
+    /// <summary>
+    /// <c>after_step(scalars, scales, weightSums, units, U, input, tensors, N, passSums)</c>; scales and weightSums hold a number for each tensor,
+    /// passSums <see cref="UpdateQuantities"/>.
+    /// </summary>
+    public static KernelLaunch AfterStep(TensorTable table) => Single("after_step", table, 72);
 
     /// <summary><c>angles(out, sums, N)</c> of <see cref="PairSums"/>: cosine and angle of each tensor.</summary>
     public static KernelLaunch Angles(TensorTable table) => Single("angles", table, 56);
 
-    /// <summary><c>mean(out, values, count)</c>.</summary>
+    /// <summary><c>mean(out, values, count, scale, accumulate)</c>.</summary>
     public static KernelLaunch Mean(int count) => new("mean", new(1), new(MeanThreads), 0, (4L * count) + 8, count);
 
     private static int WeightBytes(bool master, bool copy) => (master ? 8 : 0) + (copy ? master ? 2 : 4 : 0);

@@ -72,13 +72,10 @@ internal struct RegularizedUnit
     /// <summary>CPR: the step whose end sets the bound; 0 when <see cref="Bound"/> is given.</summary>
     public int BoundStep;
 
-    /// <summary>Unused.</summary>
-    public int Reserved;
+    /// <summary>The factor of the last step that was taken.</summary>
+    public float Factor;
 
-    /// <summary>The factor that the stored weights still lack; 1 at the beginning.</summary>
-    public double Pending;
-
-    /// <summary>The norm of the weights, the pending factor included.</summary>
+    /// <summary>The norm of the weights as they are stored.</summary>
     public double Norm;
 
     /// <summary>CPR: λ of the constraint, 0 at the beginning.</summary>
@@ -87,8 +84,8 @@ internal struct RegularizedUnit
     /// <summary>CPR: κ, a bound of the sum of squares.</summary>
     public double Bound;
 
-    /// <summary>The factor of the step in progress.</summary>
-    public double Factor;
+    /// <summary>Whether the factor follows from the norm that the pass over the parameters leaves, and <c>scale_weights</c> applies it.</summary>
+    public readonly bool FollowsPass => Rule >= UnitRule.NormControl && After != 0;
 }
 
 /// <summary>What the host says of a step: mirrors <c>StepInput</c>.</summary>
@@ -162,10 +159,10 @@ internal struct TensorFactors
 [StructLayout(LayoutKind.Sequential)]
 internal struct StepScalars
 {
-    /// <summary>0: the gradients or the loss were not finite, and nothing was touched.</summary>
+    /// <summary>1 from the beginning, which the host must see to; 0 from the first step on whose gradients or loss are not finite.</summary>
     public int Taken;
 
-    /// <summary>t.</summary>
+    /// <summary>t of the last step that was taken, or of the first that was not.</summary>
     public uint Step;
 
     /// <summary>Of stochastic rounding.</summary>
@@ -198,9 +195,12 @@ internal struct StepScalars
     /// <summary>Of SGD.</summary>
     public int RateInMomentum;
 
-    /// <summary>The norm of all gradients, before clipping.</summary>
+    /// <summary>The norm of all gradients, before clipping; of the first step that was not taken, if there is one.</summary>
     public double GradientNorm;
 
-    /// <summary>The norm of all units, after the step.</summary>
+    /// <summary>The norm of the regularised set after the last step that was taken.</summary>
     public double WeightNorm;
+
+    /// <summary>The loss that the gradients are of, not a number when none was given; of the first step that was not taken, if there is one.</summary>
+    public double Loss;
 }

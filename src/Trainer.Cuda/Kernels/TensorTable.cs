@@ -28,6 +28,7 @@ internal sealed class TensorTable
             _spans[i] = new TensorSpan { Offset = offset, Count = count, FirstChunk = Chunks, Unit = units[i] };
             Chunks += Blocks(count, ChunkElements);
             Elements += count;
+            UnitElements += units[i] >= 0 ? count : 0;
         }
     }
 
@@ -39,4 +40,7 @@ internal sealed class TensorTable
 
     /// <summary>The elements of all tensors.</summary>
     public long Elements { get; }
+
+    /// <summary>The elements of the tensors that belong to a unit.</summary>
+    public long UnitElements { get; }
 }

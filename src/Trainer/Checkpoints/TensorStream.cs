@@ -18,7 +18,7 @@ internal static class TensorStream
         for (long offset = 0; offset < tensor.Count; offset += values.Length)
         {
             Span<float> part = values.AsSpan(0, (int)Math.Min(values.Length, tensor.Count - offset));
-            backend.Download(tensor.Slice(offset, new Shape(part.Length)), part);
+            backend.DownloadFloats(tensor.Slice(offset, new Shape(part.Length)), part);
             stream.Write(MemoryMarshal.AsBytes(part));
         }
     }
@@ -30,7 +30,7 @@ internal static class TensorStream
         {
             Span<float> part = values.AsSpan(0, (int)Math.Min(values.Length, tensor.Count - offset));
             read(part);
-            backend.Upload<float>(part, tensor.Slice(offset, new Shape(part.Length)));
+            backend.UploadFloats(part, tensor.Slice(offset, new Shape(part.Length)));
         }
     }
 }

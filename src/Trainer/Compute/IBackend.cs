@@ -1,3 +1,4 @@
+using Trainer.Model;
 using Trainer.Optimization;
 
 namespace Trainer.Compute;
@@ -7,16 +8,37 @@ namespace Trainer.Compute;
 /// </summary>
 /// <remarks>
 /// <para>Letters: B sequences in a batch, T tokens in a sequence, R = B·T rows, C channels, NH heads, HS = C / NH head size,
-/// V vocabulary, Vp padded vocabulary. Every tensor is row-major without gaps, <see cref="ElementType.Float32"/> unless noted.</para>
+/// V vocabulary, Vp padded vocabulary. Every tensor is row-major without gaps. Activations, their gradients and weights have the
+/// type <see cref="Precision.Working"/>; gradients of parameters (dWeight, dBias, the tables'), means, rstds, log-sum-exps and losses
+/// are <see cref="ElementType.Float32"/>.</para>
 /// <para>Rules that hold for all operations: gradients of parameters are added to (<c>+=</c>), gradients of activations are
 /// overwritten unless noted; shapes are checked once, at this boundary, and an <see cref="ArgumentException"/> names the operand that
-/// does not fit; results are bitwise the same for any number of threads; no operation allocates.</para>
+/// does not fit; results are bitwise the same in every run on a device and for any number of threads; no operation allocates after
+/// its first call for a shape.</para>
+/// <para>A device may work on its own: operations are done in the order of the calls, but need not be done when a call returns.
+/// <see cref="Download"/> and <see cref="Synchronize"/> wait. An error of the device shows at one of the calls after it, as a
+/// <see cref="RunFailedException"/>.</para>
 /// <para>An implementation is used by one thread at a time.</para>
 /// </remarks>
 public interface IBackend : IDisposable
 {
     /// <summary>What this backend computes on, for people: <c>cpu, AVX-512, 2 threads</c>.</summary>
     string Description { get; }
+
+    /// <summary>The formats in which it computes.</summary>
+    Precision Precision { get; }
+
+    /// <summary>Whether the device works on its own, so that the host can prepare a step while it is busy with the one before.</summary>
+    bool RunsAhead { get; }
+
+    /// <summary>
+    /// Which implementation was chosen where there are several, by the operation and its sizes: what a run records, so that it makes
+    /// the same choices when it is resumed. Empty where there is nothing to choose.
+    /// </summary>
+    IReadOnlyDictionary<string, string> Choices { get; }
+
+    /// <summary>What the user should know of what was prepared, a sentence each; empty where all is well.</summary>
+    IReadOnlyList<string> Warnings => [];
 
     /// <summary>The bytes that may still be allocated before the machine runs short, as the system reports them now.</summary>
     long AvailableBytes { get; }
@@ -30,6 +52,9 @@ public interface IBackend : IDisposable
     /// <summary>The number of allocations not yet freed; 0 when everything was given back.</summary>
     int LiveAllocations { get; }
 
+    /// <summary>Is told of every operation, copies and passes over the weights included; null for nobody, which costs nothing.</summary>
+    IOperationObserver? Observer { get; set; }
+
     /// <summary>Allocates zeroed device memory, aligned to at least 64 bytes.</summary>
     /// <exception cref="OutOfMemoryException">The device has not that much memory left.</exception>
     /// <exception cref="ArgumentException">An extent is negative.</exception>
@@ -38,16 +63,43 @@ public interface IBackend : IDisposable
     /// <summary>Frees what <see cref="Allocate"/> returned.</summary>
     void Free(Tensor allocation);
 
-    /// <summary>Copies host values to the device. The counts and the sizes of the elements must agree.</summary>
+    /// <summary>Refuses a model that the device has no operations for, before any memory is taken.</summary>
+    /// <exception cref="RequestException">A size is not supported; the message says which would be.</exception>
+    void CheckSupports(ModelConfig config);
+
+    /// <summary>
+    /// The bytes of scratch memory that operations of these sizes need, and of what <see cref="CreateOptimizer"/> keeps besides its operands:
+    /// at most, and 0 if there is no such memory on the device.
+    /// </summary>
+    long WorkspaceBytes(in PassShape shape);
+
+    /// <summary>
+    /// Says which sizes are coming. Everything that depends on them is planned now: nothing is allocated in a step, and where there are
+    /// several implementations of an operation, the fastest is found.
+    /// </summary>
+    /// <param name="shape">The sizes.</param>
+    /// <param name="choices">The <see cref="Choices"/> of the run that is continued; those it lacks are made anew.</param>
+    void Prepare(in PassShape shape, IReadOnlyDictionary<string, string>? choices = null);
+
+    /// <summary>Gives scratch memory to work in, of <see cref="WorkspaceBytes"/>; it stays the caller's. No tensor takes it back.</summary>
+    void UseWorkspace(Tensor workspace);
+
+    /// <summary>Waits until everything that was asked for is done.</summary>
+    void Synchronize();
+
+    /// <summary>Copies host values to the device; the host's may change afterwards. The counts and the types of the elements must agree, bf16 being <see cref="ushort"/>.</summary>
     void Upload<T>(ReadOnlySpan<T> source, Tensor destination)
         where T : unmanaged;
 
-    /// <summary>Copies device values to the host and waits for them. The counts and the sizes of the elements must agree.</summary>
+    /// <summary>Copies device values to the host and waits for them. The counts and the types of the elements must agree.</summary>
     void Download<T>(Tensor source, Span<T> destination)
         where T : unmanaged;
 
     /// <summary>Sets every element to zero.</summary>
     void Zero(Tensor tensor);
+
+    /// <summary>Copies the elements, rounded to the nearest where the destination is narrower: between fp32 and bf16, or of one type.</summary>
+    void Convert(Tensor destination, Tensor source);
 
     /// <summary>Token plus position embedding: <c>output[b,t] = tokenTable[tokens[b,t]] + positionTable[t]</c>.</summary>
     /// <param name="output">(B, T, C), overwritten.</param>
@@ -106,6 +158,11 @@ public interface IBackend : IDisposable
     /// <param name="preActivation">(R, N), overwritten and kept for the backward pass; or none for a plain linear layer.</param>
     void LinearForward(Tensor output, Tensor input, Tensor weight, Tensor bias = default, Tensor preActivation = default);
 
+    /// <summary>The tanh GELU of what <see cref="LinearForward"/> kept: an activation that was not kept is computed again.</summary>
+    /// <param name="output">(R, N), overwritten.</param>
+    /// <param name="preActivation">(R, N).</param>
+    void GeluForward(Tensor output, Tensor preActivation);
+
     /// <summary>
     /// The gradient of a linear layer's input, <c>dInput = dOutput · weight</c>, and with <paramref name="preActivation"/> the
     /// gradient before the GELU that made that input: <c>dInput = (dOutput · weight) ∘ GELU'(preActivation)</c>.
@@ -150,38 +207,27 @@ public interface IBackend : IDisposable
     /// <param name="gradientScale">What the gradient is multiplied by: 1 / (R · micro-batches) for a mean loss; 0 leaves the logits as they are.</param>
     void SoftmaxCrossEntropy(Tensor logits, Tensor losses, Tensor targets, int vocabulary, float gradientScale);
 
-    /// <summary>The mean of a vector, accumulated in double precision.</summary>
-    double Mean(Tensor values);
+    /// <summary>
+    /// Adds a mean to a total on the device: <c>total = total + scale · mean(values)</c>, or without <paramref name="accumulate"/>
+    /// <c>total = scale · mean(values)</c>, in double precision.
+    /// </summary>
+    /// <param name="total">(1) of <see cref="ElementType.Float64"/>.</param>
+    /// <param name="values">A vector of losses.</param>
+    /// <param name="scale">1 / micro-batches for a mean over several.</param>
+    /// <param name="accumulate">Whether to add to what is there.</param>
+    void AddMean(Tensor total, Tensor values, double scale, bool accumulate);
 
     /// <summary>
-    /// The sum of squares of each segment, accumulated in double precision and in an order that depends on nothing but the lengths.
+    /// The sum of squares of each segment, accumulated in double precision and in an order that depends on nothing but the lengths. Waits for it.
     /// </summary>
-    /// <param name="values">One allocation holding all segments, parameters or their gradients.</param>
+    /// <param name="values">One tensor of fp32 holding all segments, parameters or their gradients.</param>
     /// <param name="segments">Which elements belong together.</param>
     /// <param name="sums">One sum for each segment, overwritten. A non-finite element makes its sum non-finite.</param>
     void SumOfSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums);
 
-    /// <summary>
-    /// One Adam step (Kingma and Ba 2015) over every parameter in one pass over memory, with two factors per segment that express
-    /// every rule of weight decay and weight norm control:
-    /// <code>
-    /// g = gradientScale · gradients + L2 · w
-    /// m = β₁ m + (1 - β₁) g;   v = β₂ v + (1 - β₂) g²
-    /// u = (m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + ε)
-    /// w = (ShrinkBefore · w - learningRate · u) · ShrinkAfter
-    /// </code>
-    /// The pass also gives the sum of squares of the new weights of each segment, so that no norm needs a pass of its own.
-    /// </summary>
-    /// <param name="weights">All parameters, updated in place.</param>
-    /// <param name="gradients">Their gradients, as long.</param>
-    /// <param name="firstMoment">m, updated in place.</param>
-    /// <param name="secondMoment">v, updated in place.</param>
-    /// <param name="updates">The segments, in ascending order without overlap, with their factors.</param>
-    /// <param name="step">The scalars of this step.</param>
-    /// <param name="sumsOfSquares">Σ w² of each segment's new weights, overwritten.</param>
-    void AdamUpdate(Tensor weights, Tensor gradients, Tensor firstMoment, Tensor secondMoment,
-        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares);
-
-    /// <summary>Multiplies each segment by its factor; a factor of exactly 1 costs nothing.</summary>
-    void Scale(Tensor values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors);
+    /// <summary>Makes the end of a training step for some parameters: gradient norm, clipping, optimizer and regulariser.</summary>
+    /// <param name="layout">Where each tensor is.</param>
+    /// <param name="tensors">Parameters, gradients and moments; stay the caller's.</param>
+    /// <param name="options">The rule.</param>
+    IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options);
 }

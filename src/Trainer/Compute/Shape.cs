@@ -17,6 +17,13 @@ public readonly record struct Shape
     /// <summary>A tensor of rank 4.</summary>
     public Shape(int d0, int d1, int d2, int d3) => (_d0, _d1, _d2, _d3, Rank) = (d0, d1, d2, d3, 4);
 
+    /// <summary>The extents of at least <paramref name="count"/> elements, which may be more than fit one dimension.</summary>
+    public static Shape Holding(long count)
+    {
+        const int columns = 4096;
+        return count <= int.MaxValue ? new Shape((int)count) : new Shape(checked((int)((count + columns - 1) / columns)), columns);
+    }
+
     /// <summary>The number of extents, 1 to 4; 0 for the default value, which is no tensor.</summary>
     public int Rank { get; }
 

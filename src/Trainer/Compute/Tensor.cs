@@ -36,6 +36,9 @@ public readonly record struct Tensor
     public static int SizeOf(ElementType type) => type switch
     {
         ElementType.Float32 or ElementType.Int32 => 4,
+        ElementType.BFloat16 => 2,
+        ElementType.Float64 => 8,
+        ElementType.Byte => 1,
         _ => throw new ArgumentOutOfRangeException(nameof(type)),
     };
 

@@ -1,4 +1,5 @@
 using Trainer.Compute;
+using Trainer.Optimization;
 
 namespace Trainer.Model;
 
@@ -11,16 +12,21 @@ namespace Trainer.Model;
 public sealed class Gpt2 : IDisposable
 {
     private readonly IBackend _backend;
+    private readonly ModelMemory _memory;
     private readonly Gpt2Activations _activations;
+    private readonly Recompute _recompute;
 
-    /// <summary>Allocates parameters, all zero, and what <paramref name="use"/> needs.</summary>
+    /// <summary>Allocates parameters, all zero, and what the passes need.</summary>
     /// <param name="backend">What computes.</param>
     /// <param name="config">The sizes.</param>
     /// <param name="batchSize">The most sequences in a micro-batch.</param>
     /// <param name="sequenceLength">The most tokens in a sequence, at most the model's.</param>
     /// <param name="use">What the model is for.</param>
+    /// <param name="recompute">Which activations the backward pass computes again.</param>
+    /// <param name="choices">The <see cref="IBackend.Choices"/> of the run that is continued.</param>
     /// <exception cref="RequestException">A size is impossible, or the memory is not there.</exception>
-    public Gpt2(IBackend backend, ModelConfig config, int batchSize, int sequenceLength, ModelUse use)
+    public Gpt2(IBackend backend, ModelConfig config, int batchSize, int sequenceLength, ModelUse use,
+        Recompute recompute = Recompute.None, IReadOnlyDictionary<string, string>? choices = null)
     {
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(config);
@@ -29,14 +35,14 @@ public sealed class Gpt2 : IDisposable
             throw new RequestException($"--batch-size must be positive, but is {batchSize}.");
         if (sequenceLength <= 0 || sequenceLength > config.SequenceLength)
             throw new RequestException($"--seq-len {sequenceLength} is not between 1 and the model's {config.SequenceLength} positions.");
-        _backend = backend;
-        Memory = MemoryPlan.Fitting(config, batchSize, sequenceLength, use, backend.AvailableBytes);
+        backend.CheckSupports(config);
+        (_backend, _recompute) = (backend, recompute);
+        var shape = new PassShape(config, batchSize, sequenceLength, use);
+        var plan = MemoryPlan.Fitting(backend, shape, recompute);
+        backend.Prepare(shape, choices);
         Layout = new ParameterLayout(config);
-        var shape = new Shape(checked((int)(Layout.Count / config.Channels)), config.Channels);
-        Parameters = backend.Allocate(ElementType.Float32, shape);
-        if (use == ModelUse.Train)
-            Gradients = backend.Allocate(ElementType.Float32, shape);
-        _activations = new Gpt2Activations(backend, config, batchSize, sequenceLength, use);
+        _memory = new ModelMemory(backend, plan, config.Channels);
+        _activations = new Gpt2Activations(_memory.Activations, shape, backend.Precision.Working, recompute);
     }
 
     /// <summary>Where each parameter tensor lies.</summary>
@@ -49,39 +55,60 @@ public sealed class Gpt2 : IDisposable
     public int SequenceLength => _activations.MaximumSequenceLength;
 
     /// <summary>The memory that was planned, the optimizer's included.</summary>
-    public MemoryPlan Memory { get; }
+    public MemoryPlan Memory => _memory.Plan;
 
-    /// <summary>All parameters, in the order of <see cref="Layout"/>.</summary>
-    public Tensor Parameters { get; }
+    /// <summary>Parameters, and for training their gradients and moments, each in the order of <see cref="Layout"/>.</summary>
+    public TrainingTensors Tensors => _memory.Tensors;
 
-    /// <summary>Their gradients; none unless the model is for training.</summary>
-    public Tensor Gradients { get; }
+    /// <summary>All parameters as exactly as there are. Whoever writes them calls <see cref="RefreshWeights"/> afterwards.</summary>
+    public Tensor Parameters => Tensors.Exact;
 
-    /// <summary>The mean loss of a micro-batch, in nats per token.</summary>
-    /// <param name="tokens">(B, T) ids below V.</param>
-    /// <param name="targets">(B, T) ids below V: the token after each.</param>
-    /// <param name="b">B.</param>
-    /// <param name="t">T.</param>
-    public double Loss(ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int b, int t)
+    /// <summary>The gradients of all parameters; none unless the model is for training.</summary>
+    public Tensor Gradients => Tensors.Gradients;
+
+    /// <summary>(1) of fp64: the mean loss of the passes since one did not accumulate, in nats per token.</summary>
+    public Tensor TotalLoss => _activations.TotalLoss;
+
+    /// <summary>Brings the weights that passes read up to date with <see cref="Parameters"/>.</summary>
+    public void RefreshWeights()
     {
-        Forward(tokens, b, t);
-        return Classify(targets, gradientScale: 0);
+        if (!Tensors.Master.IsNone)
+            _backend.Convert(Tensors.Weights, Tensors.Master);
     }
 
-    /// <summary>The mean loss of a micro-batch; its gradient, divided by <paramref name="microBatches"/>, goes to <see cref="Gradients"/>.</summary>
+    /// <summary>Reads <see cref="TotalLoss"/>: waits for the passes.</summary>
+    public double ReadLoss()
+    {
+        Span<double> loss = stackalloc double[1];
+        _backend.Download(TotalLoss, loss);
+        return loss[0];
+    }
+
+    /// <summary>The mean loss of a micro-batch, divided by <paramref name="batches"/>, goes to <see cref="TotalLoss"/>.</summary>
     /// <param name="tokens">(B, T) ids below V.</param>
     /// <param name="targets">(B, T) ids below V: the token after each.</param>
     /// <param name="b">B.</param>
     /// <param name="t">T.</param>
-    /// <param name="microBatches">How many micro-batches make one step.</param>
-    /// <param name="accumulate">Whether to add to the gradients of the step's micro-batches before this one.</param>
-    public double LossAndGradients(
-        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int b, int t, int microBatches = 1, bool accumulate = false)
+    /// <param name="batches">How many micro-batches make one mean.</param>
+    /// <param name="accumulate">Whether to add to the loss of those before this one.</param>
+    public void ForwardLoss(ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int b, int t, int batches = 1, bool accumulate = false)
     {
         Forward(tokens, b, t);
-        double loss = Classify(targets, 1f / ((float)b * t * microBatches));
+        Classify(targets, gradientScale: 0, batches, accumulate);
+    }
+
+    /// <summary>The same, and the gradient of it goes to <see cref="Gradients"/>.</summary>
+    /// <param name="tokens">(B, T) ids below V.</param>
+    /// <param name="targets">(B, T) ids below V: the token after each.</param>
+    /// <param name="b">B.</param>
+    /// <param name="t">T.</param>
+    /// <param name="batches">How many micro-batches make one step.</param>
+    /// <param name="accumulate">Whether to add to the loss and gradients of the step's micro-batches before this one.</param>
+    public void LossAndGradients(ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int b, int t, int batches = 1, bool accumulate = false)
+    {
+        Forward(tokens, b, t);
+        Classify(targets, 1f / ((float)b * t * batches), batches, accumulate);
         Backward(accumulate);
-        return loss;
     }
 
     /// <summary>The logits of the token that follows a sequence.</summary>
@@ -94,17 +121,11 @@ public sealed class Gpt2 : IDisposable
         var last = _activations.FinalNorm.Slice((long)(tokens.Length - 1) * c, new Shape(1, c));
         var row = _activations.Logits.Slice(0, new Shape(1, Config.PaddedVocabulary));
         _backend.LinearForward(row, last, Weight(TokenTable));
-        _backend.Download(row.Slice(0, new Shape(Config.Vocabulary)), logits[..Config.Vocabulary]);
+        _backend.DownloadFloats(row.Slice(0, new Shape(Config.Vocabulary)), logits[..Config.Vocabulary]);
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        _activations.Dispose();
-        _backend.Free(Parameters);
-        if (!Gradients.IsNone)
-            _backend.Free(Gradients);
-    }
+    public void Dispose() => _memory.Dispose();
 
     private const int TokenTable = 0;
     private const int PositionTable = 1;
@@ -115,25 +136,16 @@ public sealed class Gpt2 : IDisposable
 
     private void Forward(ReadOnlySpan<int> tokens, int b, int t)
     {
+        CheckTokens(tokens);
         var a = _activations;
         a.View(b, t);
         _backend.Upload(tokens, a.Tokens);
         _backend.EmbeddingForward(a.Residual(0), a.Tokens, Weight(TokenTable), Weight(PositionTable));
-        var first = a.Layer(0);
-        _backend.LayerNormForward(first.Norm1, first.Mean1, first.Rstd1, a.Residual(0),
-            Weight(BlockTensor.LayerNorm1Weight, 0), Weight(BlockTensor.LayerNorm1Bias, 0));
-
+        FirstNorm(0);
         for (int layer = 0; layer < Config.Layers; layer++)
         {
             var block = a.Layer(layer);
-            _backend.LinearForward(block.Qkv, block.Norm1, Weight(BlockTensor.QkvWeight, layer), Weight(BlockTensor.QkvBias, layer));
-            _backend.AttentionForward(block.Attention, block.LogSumExp, block.Qkv);
-            _backend.LinearForward(a.Branch, block.Attention,
-                Weight(BlockTensor.AttentionProjectionWeight, layer), Weight(BlockTensor.AttentionProjectionBias, layer));
-            _backend.ResidualLayerNormForward(block.Middle, block.Norm2, block.Mean2, block.Rstd2, a.Residual(layer), a.Branch,
-                Weight(BlockTensor.LayerNorm2Weight, layer), Weight(BlockTensor.LayerNorm2Bias, layer));
-            _backend.LinearForward(block.Hidden, block.Norm2,
-                Weight(BlockTensor.MlpWeight, layer), Weight(BlockTensor.MlpBias, layer), block.PreActivation);
+            AttentionAndHidden(layer, block);
             _backend.LinearForward(a.Branch, block.Hidden,
                 Weight(BlockTensor.MlpProjectionWeight, layer), Weight(BlockTensor.MlpProjectionBias, layer));
 
@@ -152,13 +164,35 @@ public sealed class Gpt2 : IDisposable
         }
     }
 
-    private double Classify(ReadOnlySpan<int> targets, float gradientScale)
+    private void FirstNorm(int layer)
     {
+        var block = _activations.Layer(layer);
+        _backend.LayerNormForward(block.Norm1, block.Mean1, block.Rstd1, _activations.Residual(layer),
+            Weight(BlockTensor.LayerNorm1Weight, layer), Weight(BlockTensor.LayerNorm1Bias, layer));
+    }
+
+    /// <summary>A block from its first normalisation to the input of its last linear layer: everything that the backward pass reads.</summary>
+    private void AttentionAndHidden(int layer, in Gpt2Activations.Block block)
+    {
+        var a = _activations;
+        _backend.LinearForward(block.Qkv, block.Norm1, Weight(BlockTensor.QkvWeight, layer), Weight(BlockTensor.QkvBias, layer));
+        _backend.AttentionForward(block.Attention, block.LogSumExp, block.Qkv);
+        _backend.LinearForward(a.Branch, block.Attention,
+            Weight(BlockTensor.AttentionProjectionWeight, layer), Weight(BlockTensor.AttentionProjectionBias, layer));
+        _backend.ResidualLayerNormForward(block.Middle, block.Norm2, block.Mean2, block.Rstd2, a.Residual(layer), a.Branch,
+            Weight(BlockTensor.LayerNorm2Weight, layer), Weight(BlockTensor.LayerNorm2Bias, layer));
+        _backend.LinearForward(block.Hidden, block.Norm2,
+            Weight(BlockTensor.MlpWeight, layer), Weight(BlockTensor.MlpBias, layer), block.PreActivation);
+    }
+
+    private void Classify(ReadOnlySpan<int> targets, float gradientScale, int batches, bool accumulate)
+    {
+        CheckTokens(targets);
         var a = _activations;
         _backend.Upload(targets, a.Targets);
         _backend.LinearForward(a.Logits, a.FinalNorm, Weight(TokenTable));
         _backend.SoftmaxCrossEntropy(a.Logits, a.Losses, a.Targets, Config.Vocabulary, gradientScale);
-        return _backend.Mean(a.Losses);
+        _backend.AddMean(a.TotalLoss, a.Losses, 1.0 / batches, accumulate);
     }
 
     private void Backward(bool accumulate)
@@ -176,6 +210,7 @@ public sealed class Gpt2 : IDisposable
         {
             // DResidual is the gradient of the stream after the sublayer, hence of both of its summands.
             var block = a.Layer(layer);
+            RecomputeActivations(layer, block);
             _backend.LinearBackwardWeight(Gradient(BlockTensor.MlpProjectionWeight, layer), Gradient(BlockTensor.MlpProjectionBias, layer),
                 a.DResidual, block.Hidden, accumulate);
             _backend.LinearBackwardInput(a.DHidden, a.DResidual, Weight(BlockTensor.MlpProjectionWeight, layer), block.PreActivation);
@@ -197,6 +232,31 @@ public sealed class Gpt2 : IDisposable
         _backend.EmbeddingBackward(Gradient(TokenTable), Gradient(PositionTable), a.DResidual, a.Tokens);
     }
 
+    /// <summary>What the forward pass did not keep. Of the last layer everything is still there.</summary>
+    private void RecomputeActivations(int layer, in Gpt2Activations.Block block)
+    {
+        if (_recompute == Recompute.None || layer == Config.Layers - 1)
+            return;
+        FirstNorm(layer);
+        if (_recompute == Recompute.Block)
+        {
+            AttentionAndHidden(layer, block);
+            return;
+        }
+
+        _backend.LayerNormForward(block.Norm2, block.Mean2, block.Rstd2, block.Middle,
+            Weight(BlockTensor.LayerNorm2Weight, layer), Weight(BlockTensor.LayerNorm2Bias, layer));
+        _backend.GeluForward(block.Hidden, block.PreActivation);
+    }
+
+    /// <summary>A device could not refuse an id that lies outside its tables.</summary>
+    private void CheckTokens(ReadOnlySpan<int> tokens)
+    {
+        int bad = tokens.IndexOfAnyExceptInRange(0, Config.Vocabulary - 1);
+        if (bad >= 0)
+            throw new ArgumentOutOfRangeException(nameof(tokens), $"the id {tokens[bad]} is not below the vocabulary of {Config.Vocabulary}");
+    }
+
     /// <summary>Linear layers write their gradients themselves; normalisations and positions, a small part of all, are only ever added to.</summary>
     private void ZeroAddedGradients()
     {
@@ -207,7 +267,7 @@ public sealed class Gpt2 : IDisposable
         }
     }
 
-    private Tensor Weight(int index) => Parameters.Slice(Layout.Segments[index].Offset, Layout.Tensors[index].Shape);
+    private Tensor Weight(int index) => Tensors.Weights.Slice(Layout.Segments[index].Offset, Layout.Tensors[index].Shape);
 
     private Tensor Weight(BlockTensor tensor, int layer) => Weight(Layout.IndexOf(tensor, layer));
 

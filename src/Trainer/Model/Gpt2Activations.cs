@@ -3,38 +3,34 @@ using Trainer.Compute;
 namespace Trainer.Model;
 
 /// <summary>
-/// The activations of a <see cref="Gpt2"/> and the gradients that flow back through it, in one allocation for the largest micro-batch, and views
-/// of them for the micro-batch at hand.
+/// The activations of a <see cref="Gpt2"/> and the gradients that flow back through it: views of one piece of memory, divided anew for each
+/// size of micro-batch.
 /// </summary>
-internal sealed class Gpt2Activations : IDisposable
+internal sealed class Gpt2Activations
 {
-    private const int ViewsPerBlock = 14;
-
-    private readonly IBackend _backend;
+    private readonly Arena _arena;
     private readonly ModelConfig _config;
     private readonly ModelUse _use;
-    private readonly Tensor _memory;
-    private readonly Tensor _tokens;
-    private readonly Tensor _targets;
+    private readonly Recompute _recompute;
+    private readonly ElementType _working;
     private readonly Block[] _blocks;
     private readonly Tensor[] _residuals;
-    private long _used;
 
-    public Gpt2Activations(IBackend backend, ModelConfig config, int batchSize, int sequenceLength, ModelUse use)
+    /// <summary>Divides memory for the largest micro-batch.</summary>
+    /// <param name="arena">The memory; one that only counts tells how much is needed.</param>
+    /// <param name="shape">The largest micro-batch, and what the passes are for.</param>
+    /// <param name="working">The type of activations.</param>
+    /// <param name="recompute">What is not kept for the backward pass.</param>
+    public Gpt2Activations(Arena arena, in PassShape shape, ElementType working, Recompute recompute)
     {
-        _backend = backend;
-        _config = config;
-        _use = use;
-        MaximumBatchSize = batchSize;
-        MaximumSequenceLength = sequenceLength;
+        (_arena, _config, _use, _working, _recompute) = (arena, shape.Model, shape.Use, working, recompute);
+        MaximumSequenceLength = shape.SequenceLength;
+        MaximumBatchSize = shape.BatchSize;
         // A training pass keeps every layer's activations; otherwise one layer's are enough, and two residuals, before and after it.
-        _blocks = new Block[use == ModelUse.Train ? config.Layers : 1];
-        _residuals = new Tensor[use == ModelUse.Train ? config.Layers + 1 : 2];
-        long bytes = Bytes(config, batchSize, sequenceLength, use);
-        _memory = backend.Allocate(ElementType.Float32, MatrixOf(bytes / sizeof(float)));
-        _tokens = backend.Allocate(ElementType.Int32, new Shape(batchSize, sequenceLength));
-        _targets = backend.Allocate(ElementType.Int32, new Shape(batchSize, sequenceLength));
-        View(batchSize, sequenceLength);
+        bool train = shape.Use == ModelUse.Train;
+        _blocks = new Block[train && recompute != Recompute.Block ? _config.Layers : 1];
+        _residuals = new Tensor[train ? _config.Layers + 1 : 2];
+        View(shape.BatchSize, shape.SequenceLength);
     }
 
     /// <summary>The most sequences in a micro-batch.</summary>
@@ -42,6 +38,9 @@ internal sealed class Gpt2Activations : IDisposable
 
     /// <summary>The most tokens in a sequence.</summary>
     public int MaximumSequenceLength { get; }
+
+    /// <summary>(1) of fp64: the loss of a step, the sum over its micro-batches.</summary>
+    public Tensor TotalLoss { get; private set; }
 
     /// <summary>(B, T) token ids, inputs.</summary>
     public Tensor Tokens { get; private set; }
@@ -80,19 +79,11 @@ internal sealed class Gpt2Activations : IDisposable
     public Tensor DQkv { get; private set; }
 
     /// <summary>The bytes of everything.</summary>
-    public static long Bytes(ModelConfig config, int batchSize, int sequenceLength, ModelUse use)
+    public static long Bytes(in PassShape shape, ElementType working, Recompute recompute)
     {
-        long rows = (long)batchSize * sequenceLength, c = config.Channels;
-        long norm = rows * (c + 2);
-        long block = (2 * norm) + (rows * 3 * c) + (rows * c) + (rows * config.Heads) + (rows * c) + (2 * rows * 4 * c);
-        bool train = use == ModelUse.Train;
-        long blocks = train ? config.Layers * block : block;
-        long residuals = rows * c * (train ? config.Layers + 1 : 2);
-        long logits = use == ModelUse.Sample ? config.PaddedVocabulary : rows * config.PaddedVocabulary;
-        long gradients = train ? rows * (c + c + (4 * c) + (3 * c)) : 0;
-        long floats = blocks + residuals + (rows * c) + norm + logits + rows + gradients;
-        // Each view begins on a cache line.
-        return (floats + ((16L * ViewsPerBlock * config.Layers) + 1024)) * sizeof(float) + (2 * rows * sizeof(int));
+        var counted = new Arena();
+        _ = new Gpt2Activations(counted, shape, working, recompute);
+        return counted.Used;
     }
 
     /// <summary>The activations of a layer.</summary>
@@ -107,56 +98,42 @@ internal sealed class Gpt2Activations : IDisposable
         if (!Tokens.IsNone && Tokens.Shape == new Shape(b, t))
             return;
         int rows = b * t, c = _config.Channels;
-        _used = 0;
-        Tokens = _tokens.Reshape(new Shape(MaximumBatchSize * MaximumSequenceLength)).Slice(0, new Shape(b, t));
-        Targets = _targets.Reshape(new Shape(MaximumBatchSize * MaximumSequenceLength)).Slice(0, new Shape(b, t));
+        _arena.Reset();
+        TotalLoss = _arena.Take(ElementType.Float64, new Shape(1));
+        Tokens = _arena.Take(ElementType.Int32, new Shape(b, t));
+        Targets = _arena.Take(ElementType.Int32, new Shape(b, t));
         for (int i = 0; i < _residuals.Length; i++)
-            _residuals[i] = Take(new Shape(b, t, c));
+            _residuals[i] = Working(new Shape(b, t, c));
         for (int i = 0; i < _blocks.Length; i++)
         {
+            bool shares = i > 0 && _recompute == Recompute.GeluLayerNorm;
             _blocks[i] = new Block
             {
-                Norm1 = Take(new Shape(rows, c)), Mean1 = Take(new Shape(rows)), Rstd1 = Take(new Shape(rows)),
-                Qkv = Take(new Shape(b, t, 3 * c)), Attention = Take(new Shape(b, t, c)), LogSumExp = Take(new Shape(b, _config.Heads, t)),
-                Middle = Take(new Shape(b, t, c)),
-                Norm2 = Take(new Shape(rows, c)), Mean2 = Take(new Shape(rows)), Rstd2 = Take(new Shape(rows)),
-                PreActivation = Take(new Shape(rows, 4 * c)), Hidden = Take(new Shape(rows, 4 * c)),
+                Norm1 = shares ? _blocks[0].Norm1 : Working(new Shape(rows, c)), Mean1 = Float(new Shape(rows)), Rstd1 = Float(new Shape(rows)),
+                Qkv = Working(new Shape(b, t, 3 * c)), Attention = Working(new Shape(b, t, c)), LogSumExp = Float(new Shape(b, _config.Heads, t)),
+                Middle = Working(new Shape(b, t, c)),
+                Norm2 = shares ? _blocks[0].Norm2 : Working(new Shape(rows, c)), Mean2 = Float(new Shape(rows)), Rstd2 = Float(new Shape(rows)),
+                PreActivation = Working(new Shape(rows, 4 * c)), Hidden = shares ? _blocks[0].Hidden : Working(new Shape(rows, 4 * c)),
             };
         }
 
-        Branch = Take(new Shape(rows, c));
-        FinalNorm = Take(new Shape(rows, c));
-        FinalMean = Take(new Shape(rows));
-        FinalRstd = Take(new Shape(rows));
-        Logits = Take(new Shape(_use == ModelUse.Sample ? 1 : rows, _config.PaddedVocabulary));
-        Losses = Take(new Shape(rows));
+        Branch = Working(new Shape(rows, c));
+        FinalNorm = Working(new Shape(rows, c));
+        FinalMean = Float(new Shape(rows));
+        FinalRstd = Float(new Shape(rows));
+        Logits = Working(new Shape(_use == ModelUse.Sample ? 1 : rows, _config.PaddedVocabulary));
+        Losses = Float(new Shape(rows));
         if (_use != ModelUse.Train)
             return;
-        DResidual = Take(new Shape(b, t, c));
-        DBranch = Take(new Shape(b, t, c));
-        DHidden = Take(new Shape(rows, 4 * c));
-        DQkv = Take(new Shape(b, t, 3 * c));
+        DResidual = Working(new Shape(b, t, c));
+        DBranch = Working(new Shape(b, t, c));
+        DHidden = Working(new Shape(rows, 4 * c));
+        DQkv = Working(new Shape(b, t, 3 * c));
     }
 
-    public void Dispose()
-    {
-        _backend.Free(_memory);
-        _backend.Free(_tokens);
-        _backend.Free(_targets);
-    }
+    private Tensor Working(Shape shape) => _arena.Take(_working, shape);
 
-    private static Shape MatrixOf(long floats)
-    {
-        const int Columns = 1024;
-        return new Shape(checked((int)((floats + Columns - 1) / Columns)), Columns);
-    }
-
-    private Tensor Take(Shape shape)
-    {
-        var view = _memory.Slice(_used, shape);
-        _used += (shape.Count + 15) / 16 * 16;
-        return view;
-    }
+    private Tensor Float(Shape shape) => _arena.Take(ElementType.Float32, shape);
 
     /// <summary>What a transformer block's forward pass leaves for its backward pass.</summary>
     internal readonly record struct Block

@@ -41,7 +41,7 @@ public static class ParameterInitializer
                     chunk.AsSpan(0, count).Fill(constant);
                 int realInChunk = (int)Math.Clamp(real - done, 0, count);
                 chunk.AsSpan(realInChunk, count - realInChunk).Clear();
-                backend.Upload<float>(chunk.AsSpan(0, count), parameters.Slice(first, new Shape(count)));
+                backend.UploadFloats(chunk.AsSpan(0, count), parameters.Slice(first, new Shape(count)));
             }
         }
     }

@@ -48,13 +48,12 @@ public sealed class Evaluator
     {
         ArgumentNullException.ThrowIfNull(model);
         loader.Position = 0;
-        double sum = 0;
         for (int i = 0; i < _batches; i++)
         {
             loader.Next(_tokens, _targets);
-            sum += model.Loss(_tokens, _targets, loader.BatchSize, loader.SequenceLength);
+            model.ForwardLoss(_tokens, _targets, loader.BatchSize, loader.SequenceLength, _batches, accumulate: i > 0);
         }
 
-        return sum / _batches;
+        return model.ReadLoss();
     }
 }

@@ -1,4 +1,5 @@
 using Trainer.Metrics;
+using Trainer.Model;
 
 namespace Trainer.Training;
 
@@ -33,10 +34,10 @@ public interface ITrainingObserver
 /// <param name="FirstStep">The steps already taken; 0 unless resumed.</param>
 /// <param name="Steps">The last step.</param>
 /// <param name="TokensPerStep">Tokens of one optimizer step.</param>
-/// <param name="MemoryBytes">The device memory that the run takes.</param>
+/// <param name="Memory">The device memory that the run takes.</param>
 /// <param name="Rule">The optimizer and regulariser, on one line, with equivalent strengths where conventions differ.</param>
 public sealed record TrainingPlan(string RunDirectory, string Device, string Model, long Parameters, string Data, long FirstStep, long Steps,
-    long TokensPerStep, long MemoryBytes, string Rule)
+    long TokensPerStep, MemoryPlan Memory, string Rule)
 {
     /// <summary>What is possible but hardly meant, one line each, with the option to look at.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];

@@ -11,6 +11,7 @@ namespace Trainer.Training;
 internal static class RunRecord
 {
     private const string DataKey = "data";
+    private const string ChoicesKey = "choices";
 
     public static void Write(RunDirectory directory, TrainingSettings settings, TrainingData data, IBackend backend)
     {
@@ -24,12 +25,30 @@ internal static class RunRecord
             json.WriteString("runtime", System.Runtime.InteropServices.RuntimeInformation.FrameworkDescription);
             json.WriteString("system", System.Runtime.InteropServices.RuntimeInformation.OSDescription);
             json.WriteString("device", backend.Description);
+            json.WriteString("precision", backend.Precision.Name);
             json.WriteString(DataKey, data.Fingerprint);
+            if (backend.Choices.Count > 0)
+            {
+                json.WriteStartObject(ChoicesKey);
+                foreach (var (operation, implementation) in backend.Choices.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+                    json.WriteString(operation, implementation);
+                json.WriteEndObject();
+            }
+
             json.WriteEndObject();
             json.WriteEndObject();
         }
 
         directory.WriteConfig(stream.GetBuffer().AsSpan(0, (int)stream.Length));
+    }
+
+    /// <summary>The implementations that the run was made with (<see cref="IBackend.Choices"/>); none when its device had no choice.</summary>
+    public static IReadOnlyDictionary<string, string> Choices(string path)
+    {
+        using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+        return document.RootElement.TryGetProperty(TrainingSettings.VersionsKey, out var versions) && versions.TryGetProperty(ChoicesKey, out var choices)
+            ? choices.EnumerateObject().ToDictionary(choice => choice.Name, choice => choice.Value.GetString() ?? string.Empty)
+            : [];
     }
 
     /// <summary>Refuses to continue a run on other data than it began with.</summary>

@@ -34,6 +34,8 @@ public sealed class TrainingRun : IDisposable
     private readonly int[] _targets;
     private readonly int _microBatches;
     private readonly List<double> _stepMilliseconds;
+    private readonly int _stepsAhead;
+    private long _finished;
     private EvaluationMetrics? _last;
     private EvaluationMetrics? _best;
     private string? _lastCheckpoint;
@@ -44,8 +46,10 @@ public sealed class TrainingRun : IDisposable
         (_settings, _data, _backend, _directory, _lastCheckpoint) = (settings, data, backend, directory, checkpoint?.Path);
         int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
         _checkpoints = new CheckpointStore(directory.Paths.Checkpoints, settings.Keep);
-        _model = new Gpt2(backend, ConfigOf(settings, data, checkpoint?.Model ?? source?.Config), b, t, ModelUse.Train);
-        _optimizer = new AdamOptimizer(backend, _model.Layout, _model.Parameters, _model.Gradients, settings.OptimizerOptions());
+        _model = new Gpt2(backend, ConfigOf(settings, data, checkpoint?.Model ?? source?.Config), b, t, ModelUse.Train, settings.RecomputeLevel(),
+            checkpoint is null ? null : RunRecord.Choices(directory.Paths.Config));
+        _optimizer = new AdamOptimizer(backend, _model.Layout, _model.Tensors, settings.OptimizerOptions());
+        _stepsAhead = backend.RunsAhead ? 1 : 0;
         _loader = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
         _evaluator = new Evaluator(data, b, t, settings.EvalBatches);
         _tokens = new int[b * t];
@@ -109,53 +113,42 @@ public sealed class TrainingRun : IDisposable
         ArgumentNullException.ThrowIfNull(observer);
         long started = Stopwatch.GetTimestamp();
         observer.Started(Plan());
-        while (StepsTaken < _settings.Steps && !stop.IsCancellationRequested)
+        try
         {
-            var metrics = Step();
-            observer.Stepped(metrics);
-            // The last step is evaluated whatever its number, and before its checkpoint, which records the best loss.
-            if (IsDue(_settings.EvalEvery) || (_settings.EvalEvery > 0 && StepsTaken == _settings.Steps))
-                Evaluate(observer);
-            if (IsDue(_settings.SampleEvery))
-                Sample(observer);
-            if (IsDue(_settings.CheckpointEvery))
+            while (StepsBegun < _settings.Steps && !stop.IsCancellationRequested)
+            {
+                BeginStep();
+                // What is due looks at the weights of this very step; otherwise the device goes on while the host reads the step before.
+                Finish(observer, IsAnythingDue() ? 0 : _stepsAhead);
+                if (IsEvaluationDue())
+                    Evaluate(observer);
+                if (IsDue(_settings.SampleEvery))
+                    Sample(observer);
+                if (IsDue(_settings.CheckpointEvery))
+                    Save(observer);
+            }
+
+            Finish(observer, stepsAhead: 0);
+            if (_savedStep != StepsTaken)
                 Save(observer);
         }
+        catch (DeviceFailedException exception)
+        {
+            throw new RunFailedException($"step {StepsTaken + 1}: {exception.Message}\n{WhatIsLeft()}", exception);
+        }
 
-        bool interrupted = StepsTaken < _settings.Steps;
-        if (_savedStep != StepsTaken)
-            Save(observer);
-        var summary = new TrainingSummary(_directory.Paths.Root, _lastCheckpoint, StepsTaken, interrupted, _last, _best,
+        var summary = new TrainingSummary(_directory.Paths.Root, _lastCheckpoint, StepsTaken, StepsTaken < _settings.Steps, _last, _best,
             Stopwatch.GetElapsedTime(started), MedianTokensPerSecond());
         observer.Finished(summary);
         return summary;
     }
 
-    /// <summary>Takes one optimizer step: gradients over all micro-batches, the update, a line of metrics.</summary>
+    /// <summary>Takes one optimizer step and waits for it: gradients over all micro-batches, the update, a line of metrics.</summary>
     /// <exception cref="RunFailedException">The loss or a gradient is not finite; no weight was changed.</exception>
     public StepMetrics Step()
     {
-        long started = Stopwatch.GetTimestamp();
-        double loss = 0;
-        for (int i = 0; i < _microBatches; i++)
-        {
-            _loader.Next(_tokens, _targets);
-            loss += _model.LossAndGradients(
-                _tokens, _targets, _loader.BatchSize, _loader.SequenceLength, _microBatches, accumulate: i > 0) / _microBatches;
-        }
-
-        if (!double.IsFinite(loss))
-            throw NotFinite($"the loss is {loss}");
-        var step = _optimizer.Step();
-        if (!step.Taken)
-            throw NotFinite($"the gradient norm is {step.GradientNorm}");
-
-        double milliseconds = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
-        var metrics = new StepMetrics(step.Step, loss, step.LearningRate, step.GradientNorm, step.WeightNorm, step.NormRatio,
-            milliseconds, _settings.TotalBatchTokens!.Value / milliseconds * 1000);
-        _metrics.Write(metrics);
-        _stepMilliseconds.Add(milliseconds);
-        return metrics;
+        BeginStep();
+        return FinishStep();
     }
 
     /// <inheritdoc/>
@@ -193,7 +186,8 @@ public sealed class TrainingRun : IDisposable
         settings = Complete(settings, loaded);
         int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
         var config = ConfigOf(settings, data, loaded);
-        MemoryPlan.Fitting(config, b, t, ModelUse.Train, backend.AvailableBytes);
+        backend.CheckSupports(config);
+        MemoryPlan.Fitting(backend, new PassShape(config, b, t, ModelUse.Train), settings.RecomputeLevel());
         settings.OptimizerOptions().Regularizer.Create(new ParameterLayout(config));
         _ = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
         _ = new Evaluator(data, b, t, settings.EvalBatches);
@@ -213,6 +207,7 @@ public sealed class TrainingRun : IDisposable
         if (checkpoint is not null)
         {
             checkpoint.Load(_backend, _model.Parameters, _optimizer);
+            _model.RefreshWeights();
             var progress = checkpoint.State.Progress;
             _loader.Position = progress.DataPosition;
             _savedStep = checkpoint.Step;
@@ -225,10 +220,54 @@ public sealed class TrainingRun : IDisposable
             source.Load(_backend, _model.Parameters);
         else
             ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed);
+        _model.RefreshWeights();
         _optimizer.Start();
     }
 
-    private bool IsDue(int every) => every > 0 && StepsTaken % every == 0;
+    private long StepsBegun => StepsTaken + _optimizer.StepsInFlight;
+
+    private void BeginStep()
+    {
+        if (_optimizer.StepsInFlight == 0)
+            _finished = Stopwatch.GetTimestamp();
+        for (int i = 0; i < _microBatches; i++)
+        {
+            _loader.Next(_tokens, _targets);
+            _model.LossAndGradients(_tokens, _targets, _loader.BatchSize, _loader.SequenceLength, _microBatches, accumulate: i > 0);
+        }
+
+        _optimizer.BeginStep(_model.TotalLoss);
+    }
+
+    private void Finish(ITrainingObserver observer, int stepsAhead)
+    {
+        while (_optimizer.StepsInFlight > stepsAhead)
+            observer.Stepped(FinishStep());
+    }
+
+    private StepMetrics FinishStep()
+    {
+        var step = _optimizer.FinishStep();
+        if (!step.Taken)
+            throw NotFinite(double.IsFinite(step.Loss) ? $"the gradient norm is {step.GradientNorm}" : $"the loss is {step.Loss}");
+
+        // From one step's end to the next: steps may overlap.
+        long now = Stopwatch.GetTimestamp();
+        double milliseconds = Stopwatch.GetElapsedTime(_finished, now).TotalMilliseconds;
+        _finished = now;
+        var metrics = new StepMetrics(step.Step, step.Loss, step.LearningRate, step.GradientNorm, step.WeightNorm, step.NormRatio,
+            milliseconds, _settings.TotalBatchTokens!.Value / milliseconds * 1000);
+        _metrics.Write(metrics);
+        _stepMilliseconds.Add(milliseconds);
+        return metrics;
+    }
+
+    private bool IsAnythingDue() => IsEvaluationDue() || IsDue(_settings.SampleEvery) || IsDue(_settings.CheckpointEvery);
+
+    // The last step is evaluated whatever its number, and before its checkpoint, which records the best loss.
+    private bool IsEvaluationDue() => IsDue(_settings.EvalEvery) || (_settings.EvalEvery > 0 && StepsBegun == _settings.Steps);
+
+    private bool IsDue(int every) => every > 0 && StepsBegun % every == 0;
 
     private void Evaluate(ITrainingObserver observer)
     {
@@ -263,9 +302,10 @@ public sealed class TrainingRun : IDisposable
     }
 
     private RunFailedException NotFinite(string what) => new(
-        $"step {StepsTaken + 1}: {what}; no weight was changed, and "
-        + (_lastCheckpoint is null ? "no checkpoint was written yet." : $"the last good checkpoint is {_lastCheckpoint}.")
-        + "\nTry a lower --lr, a longer --warmup-steps or a smaller --grad-clip.");
+        $"step {StepsTaken + 1}: {what}; no weight was changed, and {WhatIsLeft()}\n"
+        + "Try a lower --lr, a longer --warmup-steps or a smaller --grad-clip.");
+
+    private string WhatIsLeft() => _lastCheckpoint is null ? "no checkpoint was written yet." : $"the last good checkpoint is {_lastCheckpoint}.";
 
     private TrainingPlan Plan()
     {
@@ -273,9 +313,9 @@ public sealed class TrainingRun : IDisposable
         string model = $"L{config.Layers} H{config.Heads} C{config.Channels} T{_settings.SeqLen} V{config.Vocabulary}";
         var rule = _settings.OptimizerOptions();
         return new TrainingPlan(_directory.Paths.Root, _backend.Description, model, _model.Layout.Count, _data.Description, StepsTaken, _settings.Steps,
-            _settings.TotalBatchTokens!.Value, _model.Memory.Total, RuleDescription.Describe(rule, _settings.Steps))
+            _settings.TotalBatchTokens!.Value, _model.Memory, RuleDescription.Describe(rule, _settings.Steps))
         {
-            Warnings = rule.Warnings(_settings.Steps),
+            Warnings = [.. _backend.Warnings, .. rule.Warnings(_settings.Steps)],
         };
     }
 

@@ -1,4 +1,5 @@
 using Trainer.Data;
+using Trainer.Model;
 using Trainer.Optimization;
 
 namespace Trainer.Training;
@@ -8,6 +9,14 @@ public sealed partial record TrainingSettings
 {
     /// <summary>The order of training sequences.</summary>
     public DataOrder BatchOrder() => Enum.Parse<DataOrder>(DataOrder, ignoreCase: true);
+
+    /// <summary>Which activations are computed again.</summary>
+    public Recompute RecomputeLevel() => Recompute switch
+    {
+        "none" => Trainer.Model.Recompute.None,
+        "gelu-layernorm" => Trainer.Model.Recompute.GeluLayerNorm,
+        _ => Trainer.Model.Recompute.Block,
+    };
 
     /// <summary>The optimizer and its regulariser, with everything filled in that is not given.</summary>
     /// <exception cref="RequestException">A value is impossible.</exception>

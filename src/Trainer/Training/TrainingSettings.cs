@@ -9,8 +9,11 @@ namespace Trainer.Training;
 /// </summary>
 public sealed partial record TrainingSettings
 {
-    private const string RunGroup = "Run", DataGroup = "Data", ModelGroup = "Model", ComputeGroup = "Device", LengthGroup = "Length and batch",
-        OptimizerGroup = "Optimizer", RegularizerGroup = "Regularizer", ReportGroup = "Evaluation, checkpoints, samples";
+    /// <summary>A heading of the help text, over settings that say where a run reads and writes, and not what its steps do.</summary>
+    public const string RunGroup = "Run", DataGroup = "Data", ReportGroup = "Evaluation, checkpoints, samples";
+
+    private const string ModelGroup = "Model", ComputeGroup = "Device", LengthGroup = "Length and batch",
+        OptimizerGroup = "Optimizer", RegularizerGroup = "Regularizer";
 
     /// <summary>Where everything is written.</summary>
     [Setting(RunGroup, "the run directory", "DIR", Default = "a new one under runs/", Recorded = false)]
@@ -69,12 +72,16 @@ public sealed partial record TrainingSettings
     public string? InitFrom { get; init; }
 
     /// <summary>What computes.</summary>
-    [Setting(ComputeGroup, "what computes", Values = "auto|cpu|cuda|cuda:N")]
+    [Setting(ComputeGroup, "what computes", Values = "auto|cpu|cuda|cuda:N|cuda-sim")]
     public string Device { get; init; } = "auto";
 
     /// <summary>The number format of weights and activations.</summary>
-    [Setting(ComputeGroup, "number format of weights and activations", Values = "auto|fp32")]
+    [Setting(ComputeGroup, "number format of weights and activations; auto: bf16-mixed on a GPU, fp32 on a CPU", Values = "auto|fp32|tf32|bf16-mixed|bf16-pure|bf16-pure-stochastic")]
     public string Precision { get; init; } = "auto";
+
+    /// <summary>Which activations the backward pass computes again instead of keeping them.</summary>
+    [Setting(ComputeGroup, "activations that are computed again in the backward pass, to save memory", Values = "none|gelu-layernorm|block")]
+    public string Recompute { get; init; } = "none";
 
     /// <summary>CPU threads; 0 for one per processor.</summary>
     [Setting(ComputeGroup, "CPU threads; 0: one per processor", "N", Range = "[0, 1024]")]

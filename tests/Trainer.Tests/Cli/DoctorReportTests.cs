@@ -37,9 +37,59 @@ public sealed class DoctorReportTests
         static string Report(PtxModule[] kernels)
         {
             using var output = new StringWriter();
-            DoctorReport.Write(output, Machine.Read(), CudaProbe.Run([], []), kernels);
+            DoctorReport.Write(output, Machine.Read(), new CudaProbe(), kernels);
             return output.ToString();
         }
+    }
+
+    [Test]
+    public void A_GPU_is_reported_with_what_was_found_and_every_place_that_was_tried()
+    {
+        var probe = new CudaProbe
+        {
+            DriverLibrary = "libcuda.so.1",
+            DriverVersion = new Version(12, 4),
+            CublasLtLibrary = "/opt/cuda/lib64/libcublasLt.so.12",
+            CublasLtVersion = new Version(12, 4, 5),
+            Devices = [new CudaDevice(0, "NVIDIA H200", new Version(9, 0), 132, 141L << 30)],
+            Tried = ["libcuda.so.1: found", "libcublasLt.so.12: not found", "/opt/cuda/lib64/libcublasLt.so.12: found", "libcublas.so.12: not found"],
+        };
+        Assert.That(CudaPart(probe), Is.EqualTo("""
+            NVIDIA driver      libcuda.so.1, up to CUDA 12.4
+            cuBLASLt           /opt/cuda/lib64/libcublasLt.so.12, version 12.4.5
+            cuBLAS             not found; not required
+            CUDA kernels       PTX modules: 1 for sm_80
+            GPU 0              NVIDIA H200, compute capability 9.0, 132 multiprocessors, 141.0 GiB
+            Looked for         libcuda.so.1: found
+                               libcublasLt.so.12: not found
+                               /opt/cuda/lib64/libcublasLt.so.12: found
+                               libcublas.so.12: not found
+
+            """.ReplaceLineEndings()));
+    }
+
+    [Test]
+    public void A_machine_without_a_GPU_is_told_why_and_what_cuBLASLt_would_be_for()
+    {
+        var probe = new CudaProbe { Tried = ["libcuda.so.1: not found"], Problem = "the NVIDIA driver library was not found" };
+        Assert.That(CudaPart(probe), Is.EqualTo("""
+            NVIDIA driver      not found
+            cuBLASLt           not found; on a GPU, matrix products are left to this program's own kernels
+            cuBLAS             not found; not required
+            CUDA kernels       PTX modules: 1 for sm_80
+            GPU                cannot be used: the NVIDIA driver library was not found
+            Looked for         libcuda.so.1: not found
+
+            """.ReplaceLineEndings()));
+    }
+
+    // From the line of the driver on; what is above it is another test's.
+    private static string CudaPart(CudaProbe probe)
+    {
+        using var output = new StringWriter();
+        DoctorReport.Write(output, Machine.Read(), probe, [PtxModule.Parse("a", ".target sm_80\n")]);
+        string report = output.ToString();
+        return report[report.IndexOf("NVIDIA driver", StringComparison.Ordinal)..];
     }
 
     [Test]

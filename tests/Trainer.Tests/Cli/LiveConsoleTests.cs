@@ -14,11 +14,19 @@ public sealed class LiveConsoleTests
         string[] screen = Screen.Show(terminal.Error);
         Assert.That(screen, Is.EqualTo("""
             run     runs/first
-            device  CPU, 2 threads, AVX-512, 64.0 MiB for this run
+            device  CPU, 2 threads, AVX-512
             model   L=4 NH=4 C=256 T=256 V=1024, 3,500,000 parameters
             data    data/shakespeare, 1,000,000 tokens
             rule    adam, decay 0.1 (13.a)
             steps   10, 2,048 tokens each
+            memory  weights         bf16         6.7 MiB
+                    master weights  fp32        13.4 MiB
+                    gradients       fp32        13.4 MiB
+                    first moment    fp32        13.4 MiB
+                    second moment   fp32        13.4 MiB
+                    activations     bf16        40.0 MiB
+                    workspace                    1.0 MiB
+                    total                      101.1 MiB
             step 5: validation loss 5.8500, training loss 5.7500
             step 10: validation loss 4.6000, training loss 4.5000
             ┌─sample at step 10────────────────────────────────────────────────────────────┐

@@ -13,11 +13,19 @@ public sealed class PlainConsoleTests
 
         Assert.That(output.ToString(), Is.EqualTo("""
             run     runs/first
-            device  CPU, 2 threads, AVX-512, 64.0 MiB for this run
+            device  CPU, 2 threads, AVX-512
             model   L=4 NH=4 C=256 T=256 V=1024, 3,500,000 parameters
             data    data/shakespeare, 1,000,000 tokens
             rule    adam, decay 0.1 (13.a)
             steps   10, 2,048 tokens each
+            memory  weights         bf16         6.7 MiB
+                    master weights  fp32        13.4 MiB
+                    gradients       fp32        13.4 MiB
+                    first moment    fp32        13.4 MiB
+                    second moment   fp32        13.4 MiB
+                    activations     bf16        40.0 MiB
+                    workspace                    1.0 MiB
+                    total                      101.1 MiB
             step 1/10  loss 6.7500  lr 1.00e-3  gradient 1.500  weights x1.0100  2,048 tokens/s  0:09 left
             step 3/10  loss 6.2500  lr 3.33e-4  gradient 1.500  weights x1.0300  2,048 tokens/s  0:07 left
             step 5/10  loss 5.7500  lr 2.00e-4  gradient 1.500  weights x1.0500  2,048 tokens/s  0:05 left

@@ -1,4 +1,6 @@
+using Trainer.Compute;
 using Trainer.Metrics;
+using Trainer.Model;
 using Trainer.Training;
 
 namespace Trainer.Tests.Cli;
@@ -7,8 +9,8 @@ namespace Trainer.Tests.Cli;
 internal static class RecordedRun
 {
     public static TrainingPlan Plan { get; } =
-        new("runs/first", "CPU, 2 threads, AVX-512", "L=4 NH=4 C=256 T=256 V=1024", 3_500_000, "data/shakespeare, 1,000,000 tokens", 0, 10, 2048, 64 << 20,
-            "adam, decay 0.1 (13.a)");
+        new("runs/first", "CPU, 2 threads, AVX-512", "L=4 NH=4 C=256 T=256 V=1024", 3_500_000, "data/shakespeare, 1,000,000 tokens", 0, 10, 2048,
+            new MemoryPlan(Precision.BFloat16Mixed, Trains: true, Parameters: 3_500_000, ActivationBytes: 40 << 20, WorkspaceBytes: 1 << 20), "adam, decay 0.1 (13.a)");
 
     public static void Play(ITrainingObserver observer, SteppedClock clock)
     {

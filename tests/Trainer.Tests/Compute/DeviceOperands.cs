@@ -4,16 +4,16 @@ using Trainer.Compute;
 namespace Trainer.Tests.Compute;
 
 /// <summary>
-/// The operands of an <see cref="OperationCase"/> on a device. Each lies between guards; whoever writes beyond an operand is found when
+/// The operands of an <see cref="Operation"/> on a device. Each lies between guards; whoever writes beyond an operand is found when
 /// the guards are looked at.
 /// </summary>
 internal sealed class DeviceOperands : IDisposable
 {
-    private const int GuardBits = 0x5EADBEEF;
-    private const int PoisonBits = 0x7FC0DEAD; // a NaN that no operation makes
+    private const byte GuardByte = 0xA5;
+    private const byte PoisonByte = 0xFF; // all bits set is not a number in any format, and none that an operation makes
 
     private readonly IBackend _backend;
-    private readonly OperationCase _case;
+    private readonly Operation _operation;
     private readonly int _guard;
     private readonly Tensor[] _allocations;
 
@@ -21,9 +21,9 @@ internal sealed class DeviceOperands : IDisposable
     /// <param name="backend">The device.</param>
     /// <param name="operation">Whose operands.</param>
     /// <param name="guard">Elements before and after each operand; the operand's alignment follows from it.</param>
-    public DeviceOperands(IBackend backend, OperationCase operation, int guard)
+    public DeviceOperands(IBackend backend, Operation operation, int guard)
     {
-        (_backend, _case, _guard) = (backend, operation, guard);
+        (_backend, _operation, _guard) = (backend, operation, guard);
         _allocations = new Tensor[operation.Operands.Count];
         Tensors = new Tensor[operation.Operands.Count];
         Results = new double[operation.Results];
@@ -48,44 +48,55 @@ internal sealed class DeviceOperands : IDisposable
         Results.AsSpan().Fill(double.NaN);
         for (int i = 0; i < Tensors.Length; i++)
         {
-            var bits = new int[_allocations[i].Count];
-            Array.Fill(bits, GuardBits);
-            InitialBits(i).CopyTo(bits.AsSpan(_guard));
-            Write(_allocations[i], bits);
+            var bytes = new byte[_allocations[i].Count * Tensor.SizeOf(_allocations[i].Type)];
+            Array.Fill(bytes, GuardByte);
+            InitialBytes(i).CopyTo(bytes, GuardBytes(i));
+            Write(_allocations[i], bytes);
         }
     }
 
-    public void Invoke() => _case.Invoke(_backend, Tensors, Results);
+    public void Invoke() => _operation.Invoke(_backend, Tensors, Results);
 
     /// <summary>What an operand holds now.</summary>
-    public int[] Bits(int operand) => Read(Tensors[operand]);
+    public byte[] Bytes(int operand) => Read(Tensors[operand]);
 
     /// <summary>All bits that the operation could have changed: for comparing runs.</summary>
-    public List<int[]> AllBits()
+    public List<byte[]> AllBytes()
     {
-        var all = Enumerable.Range(0, Tensors.Length).Select(Bits).ToList();
-        all.Add(MemoryMarshal.Cast<double, int>(Results).ToArray());
+        var all = Enumerable.Range(0, Tensors.Length).Select(Bytes).ToList();
+        all.Add(MemoryMarshal.AsBytes<double>(Results).ToArray());
         return all;
     }
 
     /// <summary>The values of an operand or of the results.</summary>
-    public double[] Values(string operand) => operand == Expectation.Results
-        ? Results
-        : Array.ConvertAll(Bits(IndexOf(operand)), bits => (double)BitConverter.Int32BitsToSingle(bits));
+    public double[] Values(string operand)
+    {
+        if (operand == Expectation.Results)
+            return Results;
+        int index = _operation.Operands.Index().Single(entry => entry.Item.Name == operand).Index;
+        byte[] bytes = Bytes(index);
+        return _operation.Operands[index].Type switch
+        {
+            ElementType.Float32 => Array.ConvertAll(MemoryMarshal.Cast<byte, float>(bytes).ToArray(), value => (double)value),
+            ElementType.BFloat16 => Array.ConvertAll(MemoryMarshal.Cast<byte, ushort>(bytes).ToArray(), value => (double)BFloat16.Value(value)),
+            ElementType.Float64 => MemoryMarshal.Cast<byte, double>(bytes).ToArray(),
+            _ => throw new ArgumentException($"{operand} holds no numbers to compare", nameof(operand)),
+        };
+    }
 
     /// <summary>Checks the outputs against the reference, the inputs for untouched bits, and the guards.</summary>
     public void Check()
     {
-        foreach (var expectation in _case.Reference)
+        foreach (var expectation in _operation.Reference)
             expectation.Check(Values(expectation.Operand));
         for (int i = 0; i < Tensors.Length; i++)
         {
-            var operand = _case.Operands[i];
-            if (_case.Reference.All(expectation => expectation.Operand != operand.Name))
-                Assert.That(Bits(i).AsSpan().SequenceEqual(InitialBits(i)), $"{operand.Name} is only read, but has changed");
-            int[] bits = Read(_allocations[i]);
-            Assert.That(bits.AsSpan(0, _guard).ContainsAnyExcept(GuardBits), Is.False, $"written before {operand.Name}");
-            Assert.That(bits.AsSpan(bits.Length - _guard).ContainsAnyExcept(GuardBits), Is.False, $"written after {operand.Name}");
+            var operand = _operation.Operands[i];
+            if (_operation.Reference.All(expectation => expectation.Operand != operand.Name))
+                Assert.That(Bytes(i).AsSpan().SequenceEqual(InitialBytes(i)), $"{operand.Name} is only read, but has changed");
+            byte[] bytes = Read(_allocations[i]);
+            Assert.That(bytes.AsSpan(0, GuardBytes(i)).ContainsAnyExcept(GuardByte), Is.False, $"written before {operand.Name}");
+            Assert.That(bytes.AsSpan(bytes.Length - GuardBytes(i)).ContainsAnyExcept(GuardByte), Is.False, $"written after {operand.Name}");
         }
     }
 
@@ -95,36 +106,57 @@ internal sealed class DeviceOperands : IDisposable
             _backend.Free(allocation);
     }
 
-    private int IndexOf(string operand) => _case.Operands.Index().Single(entry => entry.Item.Name == operand).Index;
+    private int GuardBytes(int operand) => _guard * Tensor.SizeOf(_operation.Operands[operand].Type);
 
-    private int[] InitialBits(int i)
+    private byte[] InitialBytes(int i)
     {
-        var operand = _case.Operands[i];
-        var bits = new int[operand.Shape.Count];
-        if (operand.Values is float[] floats)
-            MemoryMarshal.Cast<float, int>(floats).CopyTo(bits);
-        else if (operand.Values is int[] integers)
-            integers.CopyTo(bits, 0);
+        var operand = _operation.Operands[i];
+        var bytes = new byte[operand.Shape.Count * Tensor.SizeOf(operand.Type)];
+        if (operand.Values is { } values)
+            Buffer.BlockCopy(values, 0, bytes, 0, bytes.Length);
         else
-            Array.Fill(bits, PoisonBits);
-        return bits;
+            Array.Fill(bytes, PoisonByte);
+        return bytes;
     }
 
-    private void Write(Tensor tensor, int[] bits)
+    private void Write(Tensor tensor, byte[] bytes)
     {
-        if (tensor.Type == ElementType.Int32)
-            _backend.Upload<int>(bits, tensor);
-        else
-            _backend.Upload<float>(MemoryMarshal.Cast<int, float>(bits), tensor);
+        switch (tensor.Type)
+        {
+            case ElementType.Float32:
+                _backend.Upload<float>(MemoryMarshal.Cast<byte, float>(bytes), tensor);
+                break;
+            case ElementType.Float64:
+                _backend.Upload<double>(MemoryMarshal.Cast<byte, double>(bytes), tensor);
+                break;
+            case ElementType.BFloat16:
+                _backend.Upload<ushort>(MemoryMarshal.Cast<byte, ushort>(bytes), tensor);
+                break;
+            default:
+                _backend.Upload<int>(MemoryMarshal.Cast<byte, int>(bytes), tensor);
+                break;
+        }
     }
 
-    private int[] Read(Tensor tensor)
+    private byte[] Read(Tensor tensor)
     {
-        var bits = new int[tensor.Count];
-        if (tensor.Type == ElementType.Int32)
-            _backend.Download<int>(tensor, bits);
-        else
-            _backend.Download(tensor, MemoryMarshal.Cast<int, float>(bits.AsSpan()));
-        return bits;
+        var bytes = new byte[tensor.Count * Tensor.SizeOf(tensor.Type)];
+        switch (tensor.Type)
+        {
+            case ElementType.Float32:
+                _backend.Download<float>(tensor, MemoryMarshal.Cast<byte, float>(bytes.AsSpan()));
+                break;
+            case ElementType.Float64:
+                _backend.Download<double>(tensor, MemoryMarshal.Cast<byte, double>(bytes.AsSpan()));
+                break;
+            case ElementType.BFloat16:
+                _backend.Download<ushort>(tensor, MemoryMarshal.Cast<byte, ushort>(bytes.AsSpan()));
+                break;
+            default:
+                _backend.Download<int>(tensor, MemoryMarshal.Cast<byte, int>(bytes.AsSpan()));
+                break;
+        }
+
+        return bytes;
     }
 }

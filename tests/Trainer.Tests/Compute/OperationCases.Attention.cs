@@ -8,44 +8,78 @@ internal static partial class OperationCases
         {
             (1, 1, 1, 3), (2, 2, 2, 16), (1, 7, 3, 20), (2, 8, 1, 64), (1, 47, 2, 80), (1, 48, 3, 3), (2, 49, 2, 16), (1, 65, 2, 64), (3, 130, 3, 20),
             (1, 130, 1, 80), (1, 65, 4, 1), (1, 64, 2, 48), (1, 200, 1, 7),
+
+            // For a GPU: heads of each of its kernels, and tokens beside its tiles of 32, 64 and 128.
+            (2, 1, 3, 32), (1, 33, 3, 32), (2, 129, 1, 32), (1, 127, 2, 64), (1, 1, 1, 128), (2, 70, 1, 128), (1, 130, 1, 128),
         })
         {
             int c = heads * headSize;
             string size = $"B={b} T={t} NH={heads} HS={headSize}";
-            float[] qkv = TestValues.Normal(b * t * 3 * c, 41), dOutput = TestValues.Normal(b * t * c, 42);
-            var forward = new Lazy<(double[] Output, double[] LogSumExp, double[] Probabilities)>(
-                () => ReferenceOperations.AttentionForward(qkv.Doubles(), b, t, c, heads));
-            yield return new OperationCase($"AttentionForward {size}",
-                [new("output", new(b, t, c)), new("logSumExp", new(b, heads, t)), new("qkv", new(b, t, 3 * c), qkv)],
-                (backend, x, _) => backend.AttentionForward(x[0], x[1], x[2]),
-                () =>
-                {
-                    var (output, logSumExp, probabilities) = forward.Value;
-                    var bounds = new AttentionBounds(qkv, dOutput, probabilities, logSumExp, t, c, headSize);
-                    return
-                    [
-                        new("output", output, Constant(output.Length, (bounds.Probability + (4 * U * Math.Sqrt(t))) * bounds.Value)),
-                        new("logSumExp", logSumExp, Constant(logSumExp.Length, bounds.Probability + (4 * U * Math.Sqrt(t)))),
-                    ];
-                });
+            float[] someQkv = TestValues.Normal(b * t * 3 * c, 41), someGradient = TestValues.Normal(b * t * c, 42);
+            yield return new OperationCase($"AttentionForward {size}", [headSize], a =>
+            {
+                float[] qkv = a.Given(someQkv), dOutput = a.Given(someGradient);
+                return new([a.Working("output", new(b, t, c)), Operand.Float("logSumExp", new(b, heads, t)), a.Working("qkv", new(b, t, 3 * c), someQkv)],
+                    (backend, x, _) => backend.AttentionForward(x[0], x[1], x[2]),
+                    () =>
+                    {
+                        if (a.IsGpu)
+                        {
+                            var reference = new AttentionReference(RoundingsOfGpu(a, headSize), b, t, heads, headSize, qkv, dOutput);
+                            return
+                            [
+                                new("output", reference.Output, reference.OutputTolerances),
+                                new("logSumExp", reference.LogSumExp, reference.LogSumExpTolerances),
+                            ];
+                        }
 
-            float[] keptOutput = forward.Value.Output.Floats(), keptLogSumExp = forward.Value.LogSumExp.Floats();
-            yield return new OperationCase($"AttentionBackward {size}",
+                        var (output, logSumExp, probabilities) = ReferenceOperations.AttentionForward(qkv.Doubles(), b, t, c, heads);
+                        var bounds = new AttentionBounds(qkv, dOutput, probabilities, logSumExp, t, c, headSize);
+                        return
+                        [
+                            new("output", output, Constant(output.Length, (bounds.Probability + (4 * U * Math.Sqrt(t))) * bounds.Value)),
+                            new("logSumExp", logSumExp, Constant(logSumExp.Length, bounds.Probability + (4 * U * Math.Sqrt(t)))),
+                        ];
+                    });
+            });
+
+            yield return new OperationCase($"AttentionBackward {size}", [headSize], a =>
+            {
+                float[] qkv = a.Given(someQkv), dOutput = a.Given(someGradient);
+                var (output, logSumExp, probabilities) = ReferenceOperations.AttentionForward(qkv.Doubles(), b, t, c, heads);
+                return new(
                 [
-                    new("dQkv", new(b, t, 3 * c)), new("dOutput", new(b, t, c), dOutput), new("output", new(b, t, c), keptOutput),
-                    new("logSumExp", new(b, heads, t), keptLogSumExp), new("qkv", new(b, t, 3 * c), qkv),
+                    a.Working("dQkv", new(b, t, 3 * c)), a.Working("dOutput", new(b, t, c), someGradient), a.Working("output", new(b, t, c), output.Floats()),
+                    Operand.Float("logSumExp", new(b, heads, t), logSumExp.Floats()), a.Working("qkv", new(b, t, 3 * c), someQkv),
                 ],
                 (backend, x, _) => backend.AttentionBackward(x[0], x[1], x[2], x[3], x[4]),
                 () =>
                 {
-                    var dQkv = ReferenceOperations.AttentionBackward(dOutput.Doubles(), qkv.Doubles(), forward.Value.Probabilities, b, t, c, heads);
-                    var bounds = new AttentionBounds(qkv, dOutput, forward.Value.Probabilities, forward.Value.LogSumExp, t, c, headSize);
+                    if (a.IsGpu)
+                    {
+                        var reference = new AttentionReference(RoundingsOfGpu(a, headSize), b, t, heads, headSize, qkv, dOutput);
+                        return [new("dQkv", reference.DQkv, reference.DQkvTolerances)];
+                    }
+
+                    var dQkv = ReferenceOperations.AttentionBackward(dOutput.Doubles(), qkv.Doubles(), probabilities, b, t, c, heads);
+                    var bounds = new AttentionBounds(qkv, dOutput, probabilities, logSumExp, t, c, headSize);
                     var tolerances = new double[dQkv.Length];
                     for (int i = 0; i < tolerances.Length; i++)
                         tolerances[i] = (i / c % 3) switch { 0 => bounds.DQuery, 1 => bounds.DKey, _ => bounds.DValue };
                     return [new("dQkv", dQkv, tolerances)];
                 });
+            });
         }
+    }
+
+    /// <summary>
+    /// In bf16 whatever its kernels for some heads may round: P and dS for products of tensor cores. Of the orders of a sum over channels the longest, one by
+    /// one. TF32 is for linear layers: here it is fp32.
+    /// </summary>
+    private static AttentionRoundings RoundingsOfGpu(Arithmetic a, int headSize)
+    {
+        double unit = a.IsHalf ? Bf16.UnitRoundoff : U;
+        return new(unit, unit, Math.Max(headSize + 1, 16 + (headSize / 16.0)));
     }
 
     private static double[] Constant(int count, double value)

@@ -4,74 +4,43 @@ namespace Trainer.Tests.Compute;
 
 internal static partial class OperationCases
 {
-    /// <summary>The relative error of the exponential besides that of its argument, in units of u.</summary>
-    private const double Exponential = 4;
+    private const int SegmentedCount = 140_011;
 
-    private static IEnumerable<OperationCase> Classifier()
+    /// <summary>Of all lengths, with gaps between them.</summary>
+    private static Segment[] Segments => [new(0, 1), new(1, 17), new(20, 0), new(21, 32768), new(32800, 100_001), new(140_000, 3)];
+
+    private static IEnumerable<OperationCase> SumsOfSquares()
     {
-        foreach (var (rows, vocabulary, padded, scale, deviation) in new[]
-        {
-            (1, 1, 1, 0.5f, 1.0), (1, 5, 8, 0.25f, 1), (7, 37, 48, 0.125f, 3), (8, 64, 64, 1f, 1), (130, 1000, 1008, 1f / 130, 1), (3, 2500, 2560, 0.3f, 5),
-            (2, 3, 100, 1f, 1), (5, 1025, 1026, 0.2f, 1e4), (7, 37, 48, 0f, 3), (3, 2500, 2560, 0f, 1), (5, 50, 64, 0f, 1e4),
-        })
-        {
-            float[] logits = TestValues.Normal(rows * padded, 51, deviation);
-            int[] targets = TestValues.Tokens(rows, vocabulary, 52);
-            yield return new OperationCase($"SoftmaxCrossEntropy R={rows} V={vocabulary} Vp={padded} scale={scale} deviation={deviation}",
-                [new("logits", new(rows, padded), logits), new("losses", new(rows)), new("targets", new(rows), targets)],
-                (backend, x, _) => backend.SoftmaxCrossEntropy(x[0], x[1], x[2], vocabulary, scale),
-                () =>
-                {
-                    var (losses, dLogits) = ReferenceOperations.SoftmaxCrossEntropy(logits.Doubles(), targets, rows, vocabulary, padded, scale);
-                    double sumError = 4 * Math.Sqrt(vocabulary) * U;
-                    double[] gradientTolerance = new double[dLogits.Length];
-                    double[] maxima = [.. logits.Chunk(padded).Select(row => row.Take(vocabulary).Max())];
-                    for (int i = 0; scale != 0 && i < dLogits.Length; i++)
-                    {
-                        // The argument x - max is rounded once, and errs the more the further x lies below; so does its exponential.
-                        double max = maxima[i / padded], probability = (dLogits[i] / scale) + (i % padded == targets[i / padded] ? 1 : 0);
-                        double relative = sumError + (U * ((max - logits[i]) + Exponential + 2));
-                        gradientTolerance[i] = i % padded < vocabulary ? (scale * probability * Math.Min(relative, 1)) + (2 * U * Math.Abs(dLogits[i])) + 1e-37 : 0;
-                    }
+        yield return SumOfSquares("with gaps", SegmentedCount, Segments);
 
-                    // The sum's relative error is an absolute one of its logarithm. Terms e⁻ˣ err by x u: together by at most ln V.
-                    double[] lossTolerance = losses.Scaled(2 * U);
-                    for (int i = 0; i < rows; i++)
-                        lossTolerance[i] += sumError + (U * (Exponential + 2 + Math.Log(vocabulary)));
-                    Expectation loss = new("losses", losses, lossTolerance);
-                    return scale == 0 ? [loss] : [loss, new("logits", dLogits, gradientTolerance)];
-                });
-        }
-
-        foreach (int count in new[] { 1, 7, 1000, 100_003 })
-        {
-            float[] values = TestValues.Normal(count, 53, mean: 2);
-            yield return new OperationCase($"Mean {count}", [new("values", new(count), values)],
-                (backend, x, results) => results[0] = backend.Mean(x[0]),
-                () => [new(Expectation.Results, [values.Doubles().Sum() / count], [1e-13 * values.Magnitudes().Sum() / count])], results: 1);
-        }
+        // For a GPU: segments of whole groups of eight, beside the chunks of 8192 that a block takes.
+        yield return SumOfSquares("of aligned segments", 30_000, [new(8, 8), new(16, 768), new(800, 0), new(800, 8192), new(9000, 8200), new(17_200, 12_000)]);
     }
 
-    private static IEnumerable<OperationCase> Optimizer()
+    private static OperationCase SumOfSquares(string name, int count, Segment[] segments)
     {
-        Segment[] segments = [new(0, 1), new(1, 17), new(20, 0), new(21, 32768), new(32800, 100_001), new(140_000, 3)];
-        const int count = 140_011;
         float[] values = TestValues.Normal(count, 61);
-        yield return new OperationCase("SumOfSquares with gaps", [new("values", new(count), values)],
+        int[] extents = [.. segments.SelectMany(segment => new[] { (int)segment.Offset, (int)segment.Count })];
+        return new OperationCase($"SumOfSquares {name}", extents, a => new([Operand.Float("values", new(count), values)],
             (backend, x, results) => backend.SumOfSquares(x[0], segments, results),
             () =>
             {
                 double[] sums = Array.ConvertAll(segments, segment => ReferenceOperations.SumOfSquares(values.Doubles(), segment));
-                return [new(Expectation.Results, sums, sums.Scaled(1e-13))];
+                return [new(Expectation.Results, sums, sums.Scaled(a.SquareSum))];
             },
-            results: segments.Length);
+            results: segments.Length));
+    }
 
+    private static IEnumerable<OperationCase> Updates()
+    {
+        float[] values = TestValues.Normal(SegmentedCount, 61);
+        Segment[] segments = Segments;
         float[] factors = [2, 1, 3, 0.3f, 0.99f, 0];
-        yield return new OperationCase("Scale with gaps", [new("values", new(count), values)],
-            (backend, x, _) => backend.Scale(x[0], segments, factors),
+        yield return new OperationCase("Scale with gaps", [], _ => new([Operand.Float("values", new(SegmentedCount), values)],
+            (backend, x, _) => ((IWeightPasses)backend).Scale(x[0], segments, factors),
             () =>
             {
-                double[] scaled = values.Doubles(), tolerances = new double[count];
+                double[] scaled = values.Doubles(), tolerances = new double[SegmentedCount];
                 for (int s = 0; s < segments.Length; s++)
                 {
                     for (long i = segments[s].Offset; i < segments[s].Offset + segments[s].Count; i++)
@@ -79,7 +48,7 @@ internal static partial class OperationCases
                 }
 
                 return [new("values", scaled, tolerances)];
-            });
+            }));
 
         var plain = new SegmentUpdate(default, 1e-3f, 0, 1, 1);
         yield return Adam("plain", segments, [plain, plain, plain, plain, plain, plain], new(0.9f, 0.95f, 1e-8f, 1, 1), started: false);
@@ -98,9 +67,12 @@ internal static partial class OperationCases
         int count = (int)segments.Max(segment => segment.Offset + segment.Count) + 8;
         float[] w = TestValues.Normal(count, 62), g = TestValues.Normal(count, 63);
         float[] m = TestValues.Normal(count, 64, started ? 0.1 : 0), v = [.. TestValues.Normal(count, 65, started ? 0.1 : 0).Select(x => x * x)];
-        return new OperationCase($"AdamUpdate {name}",
-            [new("weights", new(count), w), new("gradients", new(count), g), new("firstMoment", new(count), m), new("secondMoment", new(count), v)],
-            (backend, x, results) => backend.AdamUpdate(x[0], x[1], x[2], x[3], updates, step, results),
+        return new OperationCase($"AdamUpdate {name}", [], _ => new(
+            [
+                Operand.Float("weights", new(count), w), Operand.Float("gradients", new(count), g), Operand.Float("firstMoment", new(count), m),
+                Operand.Float("secondMoment", new(count), v),
+            ],
+            (backend, x, results) => ((IWeightPasses)backend).AdamUpdate(x[0], x[1], x[2], x[3], updates, step, results),
             () =>
             {
                 double[] newW = w.Doubles(), newM = m.Doubles(), newV = v.Doubles();
@@ -133,6 +105,6 @@ internal static partial class OperationCases
                     new(Expectation.Results, sums, sumTolerances),
                 ];
             },
-            results: updates.Length);
+            results: updates.Length));
     }
 }

@@ -9,6 +9,8 @@ public sealed class CpuBackendDeterminismTests
 
     public static IEnumerable<CpuInstructionSet> InstructionSets => CpuInstructionSets.Supported;
 
+    private static IEnumerable<OperationCase> Cases => OperationCases.All.Concat(OperationCases.WeightPasses);
+
     [TestCaseSource(nameof(InstructionSets))]
     public void Any_number_of_threads_gives_the_same_bits(CpuInstructionSet instructionSet)
     {
@@ -16,7 +18,7 @@ public sealed class CpuBackendDeterminismTests
         foreach (int threads in new[] { 2, 3, 5 })
         {
             using var team = new CpuBackend(threads, instructionSet);
-            foreach (var operation in OperationCases.All)
+            foreach (var operation in Cases)
             {
                 var expected = Run(alone, operation);
                 var actual = Run(team, operation);
@@ -31,16 +33,16 @@ public sealed class CpuBackendDeterminismTests
     {
         // Long enough for the runtime to replace its first code by optimised code, which must not round differently.
         using var backend = new CpuBackend(1, instructionSet);
-        foreach (var operation in OperationCases.OneOfEach)
+        foreach (var operation in OperationCases.OneOfEach(Cases))
         {
-            using var operands = new DeviceOperands(backend, operation, Guard);
+            using var operands = new DeviceOperands(backend, operation.For(Arithmetic.Cpu), Guard);
             operands.Invoke();
-            var first = operands.AllBits();
+            var first = operands.AllBytes();
             for (int repeat = 0; repeat < 60; repeat++)
             {
                 operands.Reset();
                 operands.Invoke();
-                var again = operands.AllBits();
+                var again = operands.AllBytes();
                 for (int i = 0; i < first.Count; i++)
                     Assert.That(again[i].AsSpan().SequenceEqual(first[i]), $"{operation}, operand {i}, repeat {repeat}");
             }
@@ -54,15 +56,15 @@ public sealed class CpuBackendDeterminismTests
         foreach (var set in CpuInstructionSets.Supported.Where(set => set != CpuInstructionSet.Portable))
         {
             using var backend = new CpuBackend(1, set);
-            foreach (var operation in OperationCases.All)
+            foreach (var operation in Cases)
             {
-                using var expected = new DeviceOperands(portable, operation, Guard);
-                using var actual = new DeviceOperands(backend, operation, Guard);
+                using var expected = new DeviceOperands(portable, operation.For(Arithmetic.Cpu), Guard);
+                using var actual = new DeviceOperands(backend, operation.For(Arithmetic.Cpu), Guard);
                 expected.Invoke();
                 actual.Invoke();
 
                 // Each is within its tolerance of the reference, so they are within twice that of each other.
-                foreach (var expectation in operation.Reference)
+                foreach (var expectation in operation.For(Arithmetic.Cpu).Reference)
                 {
                     var between = expectation with { Values = expected.Values(expectation.Operand), Tolerances = expectation.Tolerances.Scaled(2) };
                     between.Check(actual.Values(expectation.Operand));
@@ -71,10 +73,10 @@ public sealed class CpuBackendDeterminismTests
         }
     }
 
-    private static List<int[]> Run(CpuBackend backend, OperationCase operation)
+    private static List<byte[]> Run(CpuBackend backend, OperationCase operation)
     {
-        using var operands = new DeviceOperands(backend, operation, Guard);
+        using var operands = new DeviceOperands(backend, operation.For(Arithmetic.Cpu), Guard);
         operands.Invoke();
-        return operands.AllBits();
+        return operands.AllBytes();
     }
 }

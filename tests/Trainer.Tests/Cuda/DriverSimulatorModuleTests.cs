@@ -25,7 +25,7 @@ internal sealed class DriverSimulatorModuleTests : SimulatedDriverFixture
         {
             Check(LoadModule(module.Text, out nint handle, out string log));
             Assert.That(log, Is.Empty);
-            foreach (string kernel in module.Kernels)
+            foreach (string kernel in module.Kernels.Select(entry => entry.Name))
                 Check(GetFunction(out _, handle, kernel));
             Assert.That(module.Text, Does.Contain($"// source: {module.Name}.cu "), "so that PTX of other sources would be refused");
         }
@@ -168,7 +168,7 @@ internal sealed class DriverSimulatorModuleTests : SimulatedDriverFixture
     private static nint Load(string ptx)
     {
         Check(LoadModule(ptx, out nint module, out _));
-        string name = PtxModule.Parse("x", ptx).Kernels.Single();
+        string name = PtxModule.Parse("x", ptx).Kernels.Single().Name;
         Check(GetFunction(out nint function, module, name));
         return function;
     }

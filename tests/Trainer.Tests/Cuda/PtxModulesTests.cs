@@ -10,7 +10,8 @@ internal sealed class PtxModulesTests
         // This one: it embeds scale.ptx.
         var module = PtxModules.Of(typeof(PtxModulesTests).Assembly).Single();
         Assert.That((module.Name, module.Target), Is.EqualTo(("scale", "sm_90a")));
-        Assert.That(module.Kernels, Is.EqualTo(new[] { "scale" }));
+        Assert.That(module.Kernels.Select(kernel => kernel.Name), Is.EqualTo(new[] { "scale" }));
+        Assert.That(module.Kernels.Single().ParameterBytes, Is.EqualTo(new[] { 8, 4, 128 }));
         Assert.That(module.Text, Does.StartWith("//").And.Contain(".func helper()"));
     }
 
@@ -32,7 +33,7 @@ internal sealed class PtxModulesTests
             .Select(name => (name, name!.EndsWith("_wgmma", StringComparison.Ordinal) ? "sm_90a" : "sm_80"));
         Assert.That(modules.Select(module => (module.Name, module.Target)), Is.EqualTo(expected));
         Assert.That(modules.Select(module => module.Kernels.Count()), Is.All.GreaterThan(0));
-        Assert.That(modules.SelectMany(module => module.Kernels), Is.Unique);
+        Assert.That(modules.SelectMany(module => module.Kernels.Select(kernel => kernel.Name)), Is.Unique);
     }
 
     private static string KernelFolder()

@@ -21,11 +21,9 @@ internal sealed class OptimizerTrial : IDisposable
     {
         Backend = backend;
         Layout = new ParameterLayout(Model);
-        var shape = new Shape((int)Layout.Count);
-        Weights = backend.Allocate(ElementType.Float32, shape);
-        Gradients = backend.Allocate(ElementType.Float32, shape);
+        Tensors = Allocate(backend, Layout);
         Set(Weights, weight ?? InitialWeight);
-        Optimizer = new AdamOptimizer(backend, Layout, Weights, Gradients, options);
+        Optimizer = new AdamOptimizer(backend, Layout, Tensors, options);
         Optimizer.Start();
     }
 
@@ -33,11 +31,26 @@ internal sealed class OptimizerTrial : IDisposable
 
     public ParameterLayout Layout { get; }
 
-    public Tensor Weights { get; }
+    public TrainingTensors Tensors { get; }
 
-    public Tensor Gradients { get; }
+    public Tensor Weights => Tensors.Weights;
+
+    public Tensor Gradients => Tensors.Gradients;
 
     public AdamOptimizer Optimizer { get; }
+
+    /// <summary>Weights, gradients and moments of fp32, all zero.</summary>
+    public static TrainingTensors Allocate(IBackend backend, ParameterLayout layout)
+    {
+        Tensor Floats() => backend.Allocate(ElementType.Float32, new Shape((int)layout.Count));
+        return new(Floats(), default, Floats(), Floats(), Floats());
+    }
+
+    public static void Free(IBackend backend, TrainingTensors tensors)
+    {
+        foreach (Tensor tensor in new[] { tensors.Weights, tensors.Gradients, tensors.FirstMoment, tensors.SecondMoment })
+            backend.Free(tensor);
+    }
 
     /// <summary>Biases are zero and gains one, as GPT-2 begins; the rest is normal.</summary>
     public float InitialWeight(int index)
@@ -102,8 +115,7 @@ internal sealed class OptimizerTrial : IDisposable
     public void Dispose()
     {
         Optimizer.Dispose();
-        Backend.Free(Weights);
-        Backend.Free(Gradients);
+        Free(Backend, Tensors);
         Assert.That(_ownsBackend ? Backend.LiveAllocations : 0, Is.Zero);
         if (_ownsBackend)
             Backend.Dispose();

@@ -1,21 +1,39 @@
 using System.Runtime.InteropServices;
 using Trainer.Compute;
+using Trainer.Model;
 using Trainer.Optimization;
 
 namespace Trainer.Tests.Optimization;
 
 /// <summary>The operations that an optimizer and a checkpoint need, one element at a time, exactly as <see cref="IBackend"/> states them.</summary>
-internal sealed unsafe class ReferenceBackend : IBackend
+internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
 {
     private readonly HashSet<nint> _allocations = [];
 
     public string Description => "scalar reference";
 
-    public long AvailableBytes => long.MaxValue;
+    public Precision Precision { get; init; } = Precision.Float32;
+
+    public bool RunsAhead => false;
+
+    public IReadOnlyDictionary<string, string> Choices { get; } = new Dictionary<string, string>();
+
+    public long AvailableBytes { get; init; } = long.MaxValue;
+
+    /// <summary>What operations of some sizes are said to need; nothing needs any.</summary>
+    public Func<PassShape, long> Workspace { get; init; } = _ => 0;
+
+    /// <summary>What ends a step in place of a <see cref="HostOptimizer"/>.</summary>
+    public IOptimizerPass? Optimizer { get; init; }
 
     public double MeasurePeakFlops() => throw new NotSupportedException();
 
     public int LiveAllocations => _allocations.Count;
+
+    public IOperationObserver? Observer { get; set; }
+
+    /// <summary>The bytes of everything that was ever allocated.</summary>
+    public long AllocatedBytes { get; private set; }
 
     public Tensor Allocate(ElementType type, Shape shape)
     {
@@ -23,6 +41,7 @@ internal sealed unsafe class ReferenceBackend : IBackend
         void* memory = NativeMemory.AlignedAlloc(bytes, 64);
         NativeMemory.Clear(memory, bytes);
         _allocations.Add((nint)memory);
+        AllocatedBytes += (long)bytes;
         return new Tensor((nint)memory, type, shape);
     }
 
@@ -31,6 +50,24 @@ internal sealed unsafe class ReferenceBackend : IBackend
         if (!_allocations.Remove(allocation.Address))
             throw new ArgumentException("not an allocation of this backend", nameof(allocation));
         NativeMemory.AlignedFree((void*)allocation.Address);
+    }
+
+    public void CheckSupports(ModelConfig config)
+    {
+    }
+
+    public long WorkspaceBytes(in PassShape shape) => Workspace(shape);
+
+    public void Prepare(in PassShape shape, IReadOnlyDictionary<string, string>? choices)
+    {
+    }
+
+    public void UseWorkspace(Tensor workspace)
+    {
+    }
+
+    public void Synchronize()
+    {
     }
 
     public void Upload<T>(ReadOnlySpan<T> source, Tensor destination)
@@ -48,14 +85,6 @@ internal sealed unsafe class ReferenceBackend : IBackend
     }
 
     public void Zero(Tensor tensor) => Floats(tensor).Clear();
-
-    public double Mean(Tensor values)
-    {
-        double sum = 0;
-        foreach (float value in Floats(values))
-            sum += value;
-        return sum / values.Count;
-    }
 
     public void SumOfSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums)
     {
@@ -101,12 +130,17 @@ internal sealed unsafe class ReferenceBackend : IBackend
         }
     }
 
+    public IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options) =>
+        Optimizer ?? new HostOptimizer(this, layout, tensors, options);
+
     public void Dispose()
     {
         foreach (nint allocation in _allocations)
             NativeMemory.AlignedFree((void*)allocation);
         _allocations.Clear();
     }
+
+    public void Convert(Tensor destination, Tensor source) => throw new NotSupportedException();
 
     public void EmbeddingForward(Tensor output, Tensor tokens, Tensor tokenTable, Tensor positionTable) => throw new NotSupportedException();
 
@@ -123,6 +157,8 @@ internal sealed unsafe class ReferenceBackend : IBackend
     public void LinearForward(Tensor output, Tensor input, Tensor weight, Tensor bias = default, Tensor preActivation = default) =>
         throw new NotSupportedException();
 
+    public void GeluForward(Tensor output, Tensor preActivation) => throw new NotSupportedException();
+
     public void LinearBackwardInput(Tensor dInput, Tensor dOutput, Tensor weight, Tensor preActivation = default) => throw new NotSupportedException();
 
     public void LinearBackwardWeight(Tensor dWeight, Tensor dBias, Tensor dOutput, Tensor input, bool accumulate) => throw new NotSupportedException();
@@ -132,6 +168,8 @@ internal sealed unsafe class ReferenceBackend : IBackend
     public void AttentionBackward(Tensor dQkv, Tensor dOutput, Tensor output, Tensor logSumExp, Tensor qkv) => throw new NotSupportedException();
 
     public void SoftmaxCrossEntropy(Tensor logits, Tensor losses, Tensor targets, int vocabulary, float gradientScale) => throw new NotSupportedException();
+
+    public void AddMean(Tensor total, Tensor values, double scale, bool accumulate) => throw new NotSupportedException();
 
     private static Span<float> Floats(Tensor tensor) => new((void*)tensor.Address, checked((int)tensor.Count));
 }

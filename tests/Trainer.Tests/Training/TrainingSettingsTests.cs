@@ -115,7 +115,7 @@ public sealed class TrainingSettingsTests
     [TestCase("--norm-rate", "1.5", "--norm-rate must lie in [0, 1], but is 1.5.")]
     [TestCase("--regularizer", "norm-contrl", "did you mean norm-control?")]
     [TestCase("--preset", "gpt2-mdium", "did you mean gpt2-medium?")]
-    [TestCase("--device", "cuda:x", "It is one of auto, cpu, cuda, cuda:N.")]
+    [TestCase("--device", "cuda:x", "It is one of auto, cpu, cuda, cuda:N, cuda-sim.")]
     [TestCase("--decay-group", "h.0=", "--decay-group 'h.0='")]
     [TestCase("--resume", "true", "--resume needs --run")]
     [TestCase("--run", "", "--run needs a value: DIR.")]

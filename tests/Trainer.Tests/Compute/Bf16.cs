@@ -1,4 +1,4 @@
-namespace Trainer.KernelTests;
+namespace Trainer.Tests.Compute;
 
 /// <summary>bfloat16: the upper half of a float.</summary>
 internal static class Bf16

@@ -1,0 +1,59 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Trainer.Compute;
+using Trainer.Cuda;
+
+namespace Trainer.Tests.Cuda;
+
+/// <summary>The driver simulator of <c>native/</c>, as the driver of this process.</summary>
+internal static unsafe class SimulatedDriver
+{
+    private static readonly string? Folder = Built();
+
+    /// <summary>Whether it is built, or the environment names a folder with another driver, as for the same tests on a GPU.</summary>
+    public static bool IsThere => Folder is not null || LibrarySearch.OnlyFolder(null) is not null;
+
+    /// <summary>Makes it the driver, or skips the test where it is not built.</summary>
+    public static void Require()
+    {
+        if (!IsThere)
+            Assert.Ignore("the driver simulator is not built; ./build.sh --target=Native builds it");
+        if (LibrarySearch.OnlyFolder(null) is null)
+            CudaLibraries.Folder = Folder;
+    }
+
+    /// <summary>A new CUDA backend over it, or skips the test where it is not built.</summary>
+    public static CudaBackend CreateBackend(Precision precision)
+    {
+        Require();
+        return new CudaBackend(new CudaBackendOptions { Precision = precision });
+    }
+
+    /// <summary>Whether errors are also written to standard error.</summary>
+    public static void SetPrinting(bool on) => ((delegate* unmanaged<int, void>)Entry("simcudaSetPrinting"))(on ? 1 : 0);
+
+    /// <summary>Lets calls to come fail: <c>cuMemAlloc_v2:3=2</c> the third allocation from now with error 2; empty for none.</summary>
+    public static void SetFailures(string specification)
+    {
+        fixed (byte* text = Encoding.UTF8.GetBytes(specification + '\0'))
+        {
+            int count = ((delegate* unmanaged<byte*, int>)Entry("simcudaSetFailures"))(text);
+            Assert.That(count, Is.Not.Negative, specification);
+        }
+    }
+
+    private static nint Entry(string name) => NativeLibrary.GetExport(CudaLibraries.Load(CudaLibrary.Driver), name);
+
+    // The build puts it into artifacts/native of the repository that holds this assembly.
+    private static string? Built()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            string native = Path.Combine(folder.FullName, "artifacts", "native");
+            if (File.Exists(Path.Combine(native, "libcuda.so.1")))
+                return native;
+        }
+
+        return null;
+    }
+}
