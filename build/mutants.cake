@@ -107,7 +107,7 @@ Task("Mutants")
 
     // The control: nothing changed. It shows that each filter finds tests, that they pass on this build, and how long they take.
     CopyKernels(copy, null);
-    BuildSimulator(build, $"-DKERNEL_DIR=\"{copy}\" -DSIMT_WARNINGS_ARE_ERRORS=OFF");
+    BuildSimulator(build, $"-DKERNEL_DIR=\"{copy}\" -DSIMT_WARNINGS_ARE_ERRORS=OFF", "simt");
     var limits = new Dictionary<string, TimeSpan>();
     foreach (string filter in mutants.Select(mutant => mutant.Filter).Distinct())
     {
@@ -127,7 +127,7 @@ Task("Mutants")
     foreach (var mutant in mutants)
     {
         CopyKernels(copy, mutant);
-        var (exit, output, error) = Capture("cmake", ["--build", build.FullPath, "--parallel", $"{Environment.ProcessorCount}"]);
+        var (exit, output, error) = Capture("cmake", ["--build", build.FullPath, "--target", "simt", "--parallel", $"{Environment.ProcessorCount}"]);
         if (exit != 0)
             throw new CakeException($"Mutant '{mutant.What}' does not compile:\n{output}{error}");
         var (caught, _) = TryTests(mutant.Filter, library, results, limits[mutant.Filter]);

@@ -8,6 +8,7 @@ using System.Text.RegularExpressions;
 
 const string KernelTests = "./tests/Trainer.KernelTests/Trainer.KernelTests.csproj";
 const string SimulatorVariable = "TRAINER_SIMT_LIBRARY";
+const string CudaVariable = "TRAINER_SIMULATED_CUDA";
 
 // What keeps the kernels from being compiled for the CPU; null when nothing does.
 string MissingNativeTools()
@@ -24,14 +25,15 @@ void RequireNativeTools()
         throw new CakeException(reason);
 }
 
-void BuildSimulator(DirectoryPath folder, string options = "")
+// Configures and compiles native/: everything, or one library of it.
+void BuildSimulator(DirectoryPath folder, string options = "", string target = "all")
 {
     Run("cmake", $"-S native -B \"{folder}\" {options}");
-    Run("cmake", $"--build \"{folder}\" --parallel {Environment.ProcessorCount}");
+    Run("cmake", $"--build \"{folder}\" --target {target} --parallel {Environment.ProcessorCount}");
 }
 
 Task("Native")
-    .Description("Compiles the kernels of cuda/ for the CPU, with the simulator that their tests run on; needs cmake and g++.")
+    .Description("Compiles the kernels of cuda/ for the CPU, with the simulator that their tests run on and a CUDA driver over it; needs cmake and g++.")
     .Does(() =>
 {
     if (MissingNativeTools() is { } reason)
@@ -41,7 +43,7 @@ Task("Native")
 });
 
 Task("TestAsan")
-    .Description("Runs the kernel tests with AddressSanitizer in place of the simulator's own checks of loads and stores.")
+    .Description("Runs the tests of the kernels and of what drives them with AddressSanitizer in place of the simulator's own checks of loads and stores.")
     .IsDependentOn("Build")
     .Does(() =>
 {
@@ -56,5 +58,6 @@ Task("TestAsan")
     // been reported before; fibers have no second stack. What is reported is in the tests' messages, in full beside their results.
     string options = "detect_leaks=0:handle_segv=0:handle_sigbus=0:use_sigaltstack=0:halt_on_error=0:suppress_equal_pcs=0:detect_stack_use_after_return=0"
         + $":log_path={results}/AddressSanitizer";
-    RunTests(KernelTests, results, $"-e LD_PRELOAD={runtime} -e ASAN_OPTIONS={options} -e {SimulatorVariable}={library}/libsimt.so");
+    string environment = $"-e LD_PRELOAD={runtime} -e ASAN_OPTIONS={options} -e {SimulatorVariable}={library}/libsimt.so -e {CudaVariable}={library}";
+    RunTests(Solution, results, $"{environment} --filter \"FullyQualifiedName~Trainer.KernelTests|FullyQualifiedName~Trainer.Tests.Cuda\"");
 });

@@ -22,15 +22,21 @@ Algorithm algorithm_of(int id, const Product& product) {
     }
 }
 
-bool can_compute(int id, const Product& product) { return id == id_direct || id == id_blocked || (id == id_split && product.k >= least_split_k && product.batch == 1); }
+bool can_compute(int id, const Product& product) {
+    bool can_split = product.k >= least_split_k && product.batch == 1;
+    return id == id_direct || id == id_blocked || (id == id_split && can_split);
+}
 
 // Of everything that the choice of an algorithm depends on (FNV-1a).
 uint64_t fingerprint(const Product& p) {
     uint64_t hash = 0xcbf29ce484222325;
     auto add = [&hash](uint64_t value) { hash = (hash ^ value) * 0x100000001b3; };
-    for (const Matrix* matrix : {&p.a, &p.b, &p.c, &p.d})
-        for (uint64_t value : {(uint64_t)matrix->element, (uint64_t)matrix->rows, (uint64_t)matrix->columns, (uint64_t)matrix->ld, (uint64_t)matrix->stride}) add(value);
-    for (uint64_t value : {(uint64_t)p.batch, (uint64_t)p.transpose_a, (uint64_t)p.transpose_b, (uint64_t)p.tf32, (uint64_t)p.epilogue, (uint64_t)p.auxiliary_ld}) add(value);
+    for (const Matrix* matrix : {&p.a, &p.b, &p.c, &p.d}) {
+        add((uint64_t)matrix->element);
+        for (int64_t value : {matrix->rows, matrix->columns, matrix->ld, matrix->stride}) add((uint64_t)value);
+    }
+    for (int64_t value : {(int64_t)p.batch, (int64_t)p.transpose_a, (int64_t)p.transpose_b, (int64_t)p.tf32, (int64_t)p.epilogue, p.auxiliary_ld})
+        add((uint64_t)value);
     return hash;
 }
 

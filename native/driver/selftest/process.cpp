@@ -35,8 +35,9 @@ void settings() {
     int result = cuInit(0);
     size_t memory = 0;
     cuDeviceTotalMem_v2(&memory, 0);
-    printf("%d %zu %d.%d %d %d\n", result, memory, attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR), attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
-           attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT), attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN));
+    int major = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR), minor = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    printf("%d %zu %d.%d %d %d\n", result, memory, major, minor, attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
+           attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN));
 }
 
 void failures() {

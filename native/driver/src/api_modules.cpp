@@ -81,7 +81,8 @@ CUresult cuFuncSetAttribute(CUfunction handle, CUfunction_attribute attribute, i
         if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) fail(CUDA_ERROR_INVALID_VALUE, "function attribute %d cannot be set", (int)attribute);
         int limit = d.max_shared_bytes() - (int)function.declared.static_shared_bytes;
         if (value < 0 || value > limit)
-            fail(CUDA_ERROR_INVALID_VALUE, "%s: %d bytes of dynamic shared memory; a block of this device can have %d beside the static ones", function.name, value, limit);
+            fail(CUDA_ERROR_INVALID_VALUE, "%s: %d bytes of dynamic shared memory; a block of this device can have %d beside the static ones", function.name,
+                 value, limit);
         function.max_dynamic_shared = value;
     });
 }

@@ -58,7 +58,8 @@ int Driver::max_shared_bytes() const {
 std::vector<std::string> Driver::live_objects() {
     std::vector<std::string> list;
     for (const Allocation& a : memory.live()) list.push_back(format("allocation %llu of device memory, %llu bytes", (Number)a.number, (Number)a.bytes));
-    for (const Allocation& a : memory.live_host()) list.push_back(format("allocation %llu of pinned host memory, %llu bytes", (Number)a.number, (Number)a.bytes));
+    for (const Allocation& a : memory.live_host())
+        list.push_back(format("allocation %llu of pinned host memory, %llu bytes", (Number)a.number, (Number)a.bytes));
     auto add = [&list](const auto& handles) {
         for (auto* object : handles.all()) list.push_back(format("%s %llu", handles.kind(), (Number)handles.number(object)));
     };

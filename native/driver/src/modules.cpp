@@ -50,8 +50,8 @@ void compare(const ptx::Entry& declared, const simt_parameter* compiled, int cou
     for (int i = 0; i < count; i++) {
         const ptx::Parameter& parameter = declared.parameters[i];
         if (parameter.bytes == compiled[i].bytes && same_kind(parameter, compiled[i])) continue;
-        fail(CUDA_ERROR_INVALID_IMAGE, "%s: parameter %d is '%s' of %u bytes in PTX, and %s of %u bytes, aligned to %u, as it was compiled for the CPU", name, i,
-             parameter.text.c_str(), parameter.bytes, name_of(compiled[i].kind), compiled[i].bytes, compiled[i].alignment);
+        fail(CUDA_ERROR_INVALID_IMAGE, "%s: parameter %d is '%s' of %u bytes in PTX, and %s of %u bytes, aligned to %u, as it was compiled for the CPU", name,
+             i, parameter.text.c_str(), parameter.bytes, name_of(compiled[i].kind), compiled[i].bytes, compiled[i].alignment);
     }
 }
 
@@ -72,7 +72,8 @@ void check_sources(const ptx::Module& module) {
     for (auto& [name, digest] : module.sources) {
         auto same_name = [&name = name](const Source& source) { return name == source.name; };
         auto* known = std::find_if(std::begin(compiled_sources), std::end(compiled_sources), same_name);
-        if (known == std::end(compiled_sources)) fail(CUDA_ERROR_INVALID_IMAGE, "the PTX was compiled with %s, which the simulator does not know", name.c_str());
+        if (known == std::end(compiled_sources))
+            fail(CUDA_ERROR_INVALID_IMAGE, "the PTX was compiled with %s, which the simulator does not know", name.c_str());
         if (digest != known->digest)
             fail(CUDA_ERROR_INVALID_IMAGE, "the PTX was compiled with another %s than the simulator: build the older of the two again", name.c_str());
     }

@@ -51,7 +51,8 @@ bool parse_failure(const std::string& text, std::string& name, Failure& failure)
 void Driver::read_environment() {
     if (const char* text = getenv("SIMCUDA_ORDER")) settings.order = parse_choice("SIMCUDA_ORDER", text, {"eager", "lazy"});
     read("SIMCUDA_SEED", settings.seed);
-    if (const char* text = getenv("SIMCUDA_KERNEL_ORDER")) settings.kernel_order = parse_choice("SIMCUDA_KERNEL_ORDER", text, {"forward", "reversed", "random"});
+    if (const char* text = getenv("SIMCUDA_KERNEL_ORDER"))
+        settings.kernel_order = parse_choice("SIMCUDA_KERNEL_ORDER", text, {"forward", "reversed", "random"});
     read("SIMCUDA_KERNEL_SEED", settings.kernel_seed);
     read("SIMCUDA_EMPTY_KERNELS", settings.empty_kernels);
     read("SIMCUDA_RACE_CHECKS", settings.race_checks);

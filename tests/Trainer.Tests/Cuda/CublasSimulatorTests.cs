@@ -8,8 +8,8 @@ internal sealed class CublasSimulatorTests : SimulatedDriverFixture
 {
     // Neither is a multiple of a tile, and k has two blocks of the direct algorithm.
     private const int M = 70, N = 37, K = 300;
-    private const uint Default = 1, WithBias = 4, Gelu = 32, GeluBias = 36, GeluAuxiliary = 160, GeluAuxiliaryBias = 164, GeluGradient = 192, GeluGradientBias = 208;
-    private const uint BiasGradientA = 256, BiasGradientB = 512;
+    private const uint Default = 1, WithBias = 4, Gelu = 32, GeluBias = 36, GeluAuxiliary = 160, GeluAuxiliaryBias = 164;
+    private const uint GeluGradient = 192, GeluGradientBias = 208, BiasGradientA = 256, BiasGradientB = 512;
     private const int AuxiliaryLd = 72;
     private const int WorkspaceBytes = 1 << 20;
 
@@ -45,7 +45,8 @@ internal sealed class CublasSimulatorTests : SimulatedDriverFixture
             PutAs(result, bias, biasAddress);
             PutAs(result, auxiliary, auxiliaryAddress);
             Check(product.Run(candidate, 0.5f, beta, workspace, WorkspaceBytes, Stream));
-            double[] stored = Read(d.Address, result, d.Ld * N), storedBias = Read(biasAddress, result, bias.Length), storedAuxiliary = Read(auxiliaryAddress, result, auxiliary.Length);
+            double[] stored = Read(d.Address, result, d.Ld * N), storedBias = Read(biasAddress, result, bias.Length);
+            double[] storedAuxiliary = Read(auxiliaryAddress, result, auxiliary.Length);
             var rowSums = new double[M];
             for (int column = 0; column < N; column++)
             {
@@ -60,13 +61,18 @@ internal sealed class CublasSimulatorTests : SimulatedDriverFixture
                     int at = row + (column * AuxiliaryLd);
                     if (epilogue is GeluAuxiliary or GeluAuxiliaryBias)
                         Near(storedAuxiliary[at], sum, result, 0);
-                    double expected = epilogue is GeluGradient or GeluGradientBias ? sum * GeluDerivative(auxiliary[at]) : (epilogue & Gelu) != 0 ? GeluOf(sum) : sum;
-                    bool hasGelu = epilogue is not (Default or WithBias or BiasGradientA or BiasGradientB);
-                    Near(stored[row + (column * d.Ld)], expected, result, hasGelu ? GeluError(sum) : 0);
+                    var (expected, error) = epilogue switch
+                    {
+                        GeluGradient or GeluGradientBias => (sum * GeluDerivative(auxiliary[at]), GeluError(sum)),
+                        Gelu or GeluBias or GeluAuxiliary or GeluAuxiliaryBias => (GeluOf(sum), GeluError(sum)),
+                        _ => (sum, 0),
+                    };
+                    Near(stored[row + (column * d.Ld)], expected, result, error);
                     rowSums[row] += expected;
                 }
 
-                Assert.That(stored[((column * d.Ld) + M)..((column + 1) * d.Ld)], Is.EqualTo(original[((column * d.Ld) + M)..((column + 1) * d.Ld)]), "between the columns");
+                var between = ((column * d.Ld) + M)..((column + 1) * d.Ld);
+                Assert.That(stored[between], Is.EqualTo(original[between]), "between the columns");
             }
 
             for (int i = 0; i < bias.Length; i++)
@@ -102,7 +108,8 @@ internal sealed class CublasSimulatorTests : SimulatedDriverFixture
         {
             Check(product.Run(candidate, 1, 0, workspace, WorkspaceBytes, Stream));
             results.Add(Get<float>(d.Address, M * N));
-            Assert.That(results[^1].Zip(results[0], (x, y) => Math.Abs(x - y)).Max(), Is.LessThan(2 * K * Rounding * K / 4), "of two sums of K terms of at most 1/4");
+            double difference = results[^1].Zip(results[0], (x, y) => Math.Abs(x - y)).Max();
+            Assert.That(difference, Is.LessThan(2 * K * Rounding * K / 4), "of two sums of K terms of at most 1/4");
             Assert.That(product.CheckAlgorithm(candidate), Is.Zero);
         }
 
@@ -202,12 +209,16 @@ internal sealed class CublasSimulatorTests : SimulatedDriverFixture
         Expect(NotSupportedStatus, "TF32 of matrices that are not fp32", At(0, 4, 4, BFloat16), At(256, 4, 4, BFloat16), At(512, 4, 4), compute: ComputeTf32);
         Expect(NotSupportedStatus, "elements of type 2", At(0, 4, 4, 2), At(256, 4, 4), At(512, 4, 4));
         Expect(NotSupportedStatus, "epilogue 2 ", At(0, 4, 4), At(256, 4, 4), At(512, 4, 4), p => p.SetEpilogue(2));
-        Expect(InvalidStatus, "leading dimension of at least its rows, divisible by 8", At(0, 4, 4), At(256, 4, 4), At(512, 4, 4), p => p.SetEpilogue(GeluAuxiliary, 0, memory + 1024, 4));
+        Expect(
+            InvalidStatus, "leading dimension of at least its rows, divisible by 8", At(0, 4, 4), At(256, 4, 4), At(512, 4, 4),
+            p => p.SetEpilogue(GeluAuxiliary, 0, memory + 1024, 4));
         Expect(InvalidStatus, "matrix C, 64 bytes: .*byte 4096 of allocation 1", At(0, 4, 4), At(256, 4, 4), At(4096, 4, 4));
         Expect(InvalidStatus, "the bias, 16 bytes: 0x1 is no device memory", At(0, 4, 4), At(256, 4, 4), At(512, 4, 4), p => p.SetEpilogue(WithBias, 1));
         Expect(InvalidStatus, "matrix D, which is written, overlaps matrix B", At(0, 4, 4), At(256, 4, 4), At(256, 4, 4));
         Expect(InvalidStatus, "matrix A .* is not aligned to the 256 bytes that the preference promised", At(64, 4, 4), At(256, 4, 4), At(512, 4, 4));
-        Expect(InvalidStatus, "needs a workspace of 65536 bytes, and there are 0", At(0, 4, 4), At(256, 4, 4), At(512, 4, 4), p => p.SetPreference(WorkspaceBytes));
+        Expect(
+            InvalidStatus, "needs a workspace of 65536 bytes, and there are 0", At(0, 4, 4), At(256, 4, 4), At(512, 4, 4),
+            p => p.SetPreference(WorkspaceBytes));
         using var aligned = new SimulatedBlas(Compute32, false, false, At(64, 4, 4), At(256, 4, 4), At(512, 4, 4), At(512, 4, 4));
         aligned.SetPreference(0, alignmentOfA: 16);
         Check(aligned.Heuristic(out var candidates));
@@ -247,7 +258,8 @@ internal sealed class CublasSimulatorTests : SimulatedDriverFixture
         var setStream = (delegate* unmanaged<nint, nint, int>)Export("cublasSetStream_v2");
         var setWorkspace = (delegate* unmanaged<nint, ulong, nuint, int>)Export("cublasSetWorkspace_v2");
         var setMath = (delegate* unmanaged<nint, int, int>)Export("cublasSetMathMode");
-        var gemm = (delegate* unmanaged<nint, int, int, int, int, int, float*, ulong, int, int, ulong, int, int, float*, ulong, int, int, int, int, int>)Export("cublasGemmEx");
+        var gemm = (delegate* unmanaged<nint, int, int, int, int, int, float*, ulong, int, int, ulong, int, int, float*, ulong, int, int, int, int, int>)
+            Export("cublasGemmEx");
         float[] aValues = [1, 2, 3, 4, 5, 6], bValues = [1, 0, 2, 0, 1, 3];
         ulong a = Put(aValues), b = Put(bValues), c = Put(100f, 200f, 300f, 400f), workspace = Allocate(256);
         float one = 1, zero = 0;
@@ -271,7 +283,8 @@ internal sealed class CublasSimulatorTests : SimulatedDriverFixture
         Check(Gemm(blas));
         Check(EndCapture(Stream, out _));
         Fails(setWorkspace(blas, workspace, 257), InvalidStatus, "257 bytes");
-        Fails(gemm(blas, 0, 0, 2, 2, 3, &one, a, Float32, 1, b, Float32, 3, &zero, c, Float32, 2, Compute32, -1), InvalidStatus, "leading dimension of matrix A");
+        int tooNarrow = gemm(blas, 0, 0, 2, 2, 3, &one, a, Float32, 1, b, Float32, 3, &zero, c, Float32, 2, Compute32, -1);
+        Fails(tooNarrow, InvalidStatus, "leading dimension of matrix A");
 
         Put(a, 1 + MathF.Pow(2, -12));
         Check(setMath(blas, 3));

@@ -9,7 +9,8 @@ internal sealed class DriverSimulatorModuleTests : SimulatedDriverFixture
 {
     private const int MaxThreads = 0, SharedBytes = 1, MaxDynamicShared = 8;
 
-    private static string Text(string entries, string version = "8.4", string target = "sm_80") => $".version {version}\n.target {target}\n.address_size 64\n{entries}";
+    private static string Text(string entries, string version = "8.4", string target = "sm_80") =>
+        $".version {version}\n.target {target}\n.address_size 64\n{entries}";
 
     private static string Ticket(string parameters, string directives = "", string body = "ret;") =>
         Text($".visible .entry selftest_ticket({parameters}) {directives} {{ {body} }}");
@@ -139,7 +140,7 @@ internal sealed class DriverSimulatorModuleTests : SimulatedDriverFixture
     {
         const int rows = 128, columns = 64, elementBytes = 2, shared = (64 * 128) + 64;
         nint function = Load(Text(
-            ".visible .entry selftest_tma(.param .align 64 .b8 a[128], .param .align 64 .b8 b[128], .param .u32 x, .param .u32 y, .param .u32 mistake) { ret; }",
+            ".entry selftest_tma(.param .align 64 .b8 a[128], .param .align 64 .b8 b[128], .param .u32 x, .param .u32 y, .param .u32 mistake) { ret; }",
             target: "sm_90a"));
         ushort[] ones = [.. Enumerable.Repeat((ushort)0x3f80, rows * columns)];
         ulong from = Put(ones), to = Put(new ushort[rows * columns]);

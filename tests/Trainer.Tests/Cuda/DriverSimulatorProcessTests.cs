@@ -69,7 +69,8 @@ internal sealed class DriverSimulatorProcessTests
 
     private static (int Status, string Output, string Errors) Run(string scenario, params string[] settings)
     {
-        var start = new ProcessStartInfo(Path.Combine(SimulatedCuda.Folder, "simcuda_process"), scenario) { RedirectStandardOutput = true, RedirectStandardError = true };
+        string program = Path.Combine(SimulatedCuda.Folder, "simcuda_process");
+        var start = new ProcessStartInfo(program, scenario) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (string inherited in start.Environment.Keys.Where(name => name.StartsWith("SIMCUDA_", StringComparison.Ordinal)).ToList())
             start.Environment.Remove(inherited);
         foreach (string[] setting in settings.Select(setting => setting.Split('=', 2)))

@@ -119,7 +119,8 @@ internal sealed class DriverSimulatorTests : SimulatedDriverFixture
         ulong output = Allocate(64), input = Put(new int[16]);
         FailsLater(
             Launch(Function("selftest_out_of_bounds"), (1, 1, 1), (32, 1, 1), 0, Stream, output, input, 0, 16),
-            IllegalAddress, @"selftest_out_of_bounds: block \(0, 0, 0\), thread \(5, 0, 0\): reads 4 bytes at offset 64 of buffer 'allocation 2'|AddressSanitizer");
+            IllegalAddress,
+            @"selftest_out_of_bounds: block \(0, 0, 0\), thread \(5, 0, 0\): reads 4 bytes at offset 64 of buffer 'allocation 2'|AddressSanitizer");
     }
 
     [Test]

@@ -80,8 +80,9 @@ internal sealed unsafe class SimulatedBlas : IDisposable
     {
         int value;
         nuint written;
+        var get = (delegate* unmanaged<Candidate*, int, int*, nuint, nuint*, int>)Export("cublasLtMatmulAlgoConfigGetAttribute");
         fixed (Candidate* algorithm = &candidate)
-            Check(((delegate* unmanaged<Candidate*, int, int*, nuint, nuint*, int>)Export("cublasLtMatmulAlgoConfigGetAttribute"))(algorithm, attribute, &value, 4, &written));
+            Check(get(algorithm, attribute, &value, 4, &written));
         Assert.That(written, Is.EqualTo((nuint)4));
         return value;
     }

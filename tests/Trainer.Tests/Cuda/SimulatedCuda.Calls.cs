@@ -3,8 +3,8 @@ namespace Trainer.Tests.Cuda;
 /// <content>The CUDA API as the tests call it: results are returned as they come.</content>
 internal static unsafe partial class SimulatedCuda
 {
-    public const int InvalidValue = 1, OutOfMemory = 2, InvalidImage = 200, NoBinary = 209, InvalidPtx = 218, InvalidHandle = 400, IllegalState = 401, NotFound = 500;
-    public const int NotReady = 600, IllegalAddress = 700, ContextIsDestroyed = 709, LaunchFailed = 719;
+    public const int InvalidValue = 1, OutOfMemory = 2, InvalidImage = 200, NoBinary = 209, InvalidPtx = 218, InvalidHandle = 400;
+    public const int IllegalState = 401, NotFound = 500, NotReady = 600, IllegalAddress = 700, ContextIsDestroyed = 709, LaunchFailed = 719;
     public const int CaptureUnsupported = 900, CaptureInvalidated = 901, CaptureUnmatched = 903, CaptureUnjoined = 904, CaptureIsolation = 905;
     public const int CaptureImplicit = 906, CapturedEvent = 907;
 
@@ -164,7 +164,8 @@ internal static unsafe partial class SimulatedCuda
         return value;
     }
 
-    public static int Launch(nint function, (uint X, uint Y, uint Z) grid, (uint X, uint Y, uint Z) block, uint shared, nint stream, params ReadOnlySpan<Argument> arguments)
+    public static int Launch(
+        nint function, (uint X, uint Y, uint Z) grid, (uint X, uint Y, uint Z) block, uint shared, nint stream, params ReadOnlySpan<Argument> arguments)
     {
         nint* pointers = stackalloc nint[arguments.Length];
         fixed (Argument* values = arguments)

@@ -23,7 +23,7 @@ internal static unsafe partial class SimulatedCuda
             : null;
         if (Missing != null)
             return;
-        foreach (string library in new[] { "libcuda.so.1", "libcublasLt.so.12", "libcublas.so.12" })
+        foreach (string library in new[] { "libcuda.so.1", "libcublasLt.so.12", "libcublas.so.12", "libsimt.so" })
             Libraries.Add(NativeLibrary.Load(Path.Combine(Folder, library)));
     }
 
@@ -38,7 +38,7 @@ internal static unsafe partial class SimulatedCuda
     public static (int Count, string Text) LiveObjects => Text("simcudaLiveObjects");
 
     /// <summary>Whether every load and store of a kernel is checked for races; not so in a build with AddressSanitizer.</summary>
-    public static bool SeesAccesses => ((delegate* unmanaged<int>)NativeLibrary.GetExport(NativeLibrary.Load(Path.Combine(Folder, "libsimt.so")), "simt_sees_accesses"))() != 0;
+    public static bool SeesAccesses => ((delegate* unmanaged<int>)Export("simt_sees_accesses"))() != 0;
 
     private static List<nint> Libraries { get; } = [];
 
@@ -113,7 +113,8 @@ internal static unsafe partial class SimulatedCuda
         var (root, built) = (new FileInfo(library).Directory!.Parent!.Parent!, File.GetLastWriteTimeUtc(library));
         return root.EnumerateDirectories().Where(folder => folder.Name is "cuda" or "native")
             .SelectMany(folder => folder.EnumerateFiles("*", SearchOption.AllDirectories))
-            .FirstOrDefault(file => file.Extension is ".cu" or ".cuh" or ".cpp" or ".h" && file.LastWriteTimeUtc > built && file.Name != "process.cpp")?.FullName;
+            .Where(file => file.Name != "process.cpp")      // a program over the libraries
+            .FirstOrDefault(file => file.Extension is ".cu" or ".cuh" or ".cpp" or ".h" && file.LastWriteTimeUtc > built)?.FullName;
     }
 
     private static string? Find()

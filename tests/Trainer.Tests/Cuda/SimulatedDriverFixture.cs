@@ -70,7 +70,8 @@ internal abstract class SimulatedDriverFixture
     }
 
     /// <summary>y += a x, for n numbers.</summary>
-    protected int Axpy(ulong y, ulong x, float a, int n, nint stream) => Launch(Function("selftest_axpy"), ((uint)(n + 63) / 64, 1, 1), (64, 1, 1), 0, stream, y, x, a, n);
+    protected int Axpy(ulong y, ulong x, float a, int n, nint stream) =>
+        Launch(Function("selftest_axpy"), ((uint)(n + 63) / 64, 1, 1), (64, 1, 1), 0, stream, y, x, a, n);
 
     protected static ulong Allocate(long bytes)
     {

@@ -1,0 +1,10 @@
+# Writes OUTPUT: {"name", "SHA-256"}, for each of SOURCES, which are separated by "|".
+string(REPLACE "|" ";" SOURCES "${SOURCES}")
+set(lines "")
+foreach(source ${SOURCES})
+  get_filename_component(name ${source} NAME)
+  file(SHA256 ${source} digest)
+  string(TOUPPER ${digest} digest)
+  string(APPEND lines "{\"${name}\", \"${digest}\"},\n")
+endforeach()
+file(WRITE ${OUTPUT} "${lines}")
