@@ -1,6 +1,5 @@
 using Trainer.Compute;
 using Trainer.Cuda.Kernels;
-using Trainer.Cuda.Optimizer;
 using Trainer.Model;
 
 namespace Trainer.Cuda;
@@ -18,8 +17,7 @@ public sealed partial class CudaBackend
             return bytes;
         bytes = Math.Max(bytes, LayerNormScratchBytes(rows, c));
         bytes = Math.Max(bytes, EmbeddingScratchBytes(rows, c));
-        bytes = Math.Max(bytes, AttentionScratchBytes(new AttentionShape(shape.BatchSize, shape.SequenceLength, model.Heads, model.HeadSize)));
-        return Arena.RoundUp(bytes) + CudaOptimizer.Bytes(new ParameterLayout(model));
+        return Math.Max(bytes, AttentionScratchBytes(new AttentionShape(shape.BatchSize, shape.SequenceLength, model.Heads, model.HeadSize)));
     }
 
     /// <inheritdoc/>

@@ -45,7 +45,8 @@ public sealed partial class CudaBackend : CheckedBackend
 {
     private const int LargestHeadSize = 128;
 
-    // The driver takes some memory for itself, for code and for local memory, when kernels first run.
+    // The driver takes some memory for itself, for code and for local memory, when kernels first run; and the optimizer keeps its tables, some
+    // tens of bytes for each 8192 parameters.
     internal const long ReservedBytes = 256 << 20;
 
     private readonly CudaBackendOptions _options;
@@ -68,25 +69,25 @@ public sealed partial class CudaBackend : CheckedBackend
         _options = options;
         _type = options.Precision.Working == ElementType.BFloat16 ? KernelType.Bf16 : KernelType.Float;
         _context = new CudaContext(options.Device);
+        _scratch = new Scratch(_context);
         try
         {
             _kernels = new CudaKernels(_context);
             _staging = new StagingBuffers(_context);
+            _linear = new LinearProducts(_kernels, _maps, new LinearArithmetic(_type, options.Precision.UsesTensorFloat32), new LinearOptions
+            {
+                Choice = options.LinearChoice ?? (_context.IsSimulated ? Cuda.LinearChoice.Proposed : Cuda.LinearChoice.Measured),
+                CacheFolder = options.CacheFolder,
+                UsesLibraries = options.UsesLibraries,
+            });
         }
         catch
         {
+            _staging?.Dispose();
             _kernels?.Dispose();
             _context.Dispose();
             throw;
         }
-
-        _scratch = new Scratch(_context);
-        _linear = new LinearProducts(_kernels, _maps, new LinearArithmetic(_type, options.Precision.UsesTensorFloat32), new LinearOptions
-        {
-            Choice = options.LinearChoice ?? (_context.IsSimulated ? Cuda.LinearChoice.Proposed : Cuda.LinearChoice.Measured),
-            CacheFolder = options.CacheFolder,
-            UsesLibraries = options.UsesLibraries,
-        });
     }
 
     /// <inheritdoc/>

@@ -58,9 +58,6 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
     /// <inheritdoc/>
     public int MostInFlight => Slots;
 
-    /// <summary>The device memory that an optimizer of these parameters keeps.</summary>
-    public static long Bytes(ParameterLayout layout) => DeviceTables.Bytes(layout);
-
     /// <inheritdoc/>
     public void Start(ReadOnlySpan<double> initialSums, ReadOnlySpan<double> sums)
     {
@@ -249,13 +246,6 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
 
         public ulong Input { get; private set; }
 
-        public static long Bytes(ParameterLayout layout)
-        {
-            var counted = new Arena();
-            _ = new DeviceTables(counted, layout);
-            return counted.Used;
-        }
-
         public void Set<T>(ulong to, ReadOnlySpan<T> values)
             where T : unmanaged
         {
@@ -276,6 +266,13 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
         }
 
         public void Dispose() => _context.Quietly(() => Driver.Free(_memory));
+
+        private static long Bytes(ParameterLayout layout)
+        {
+            var counted = new Arena();
+            _ = new DeviceTables(counted, layout);
+            return counted.Used;
+        }
 
         private void Divide(Arena arena, ParameterLayout layout)
         {

@@ -68,8 +68,7 @@ public interface IBackend : IDisposable
     void CheckSupports(ModelConfig config);
 
     /// <summary>
-    /// The bytes of scratch memory that operations of these sizes need, and of what <see cref="CreateOptimizer"/> keeps besides its operands:
-    /// at most, and 0 if there is no such memory on the device.
+    /// The bytes of scratch memory that operations of these sizes need at most; 0 if there is no such memory on the device.
     /// </summary>
     long WorkspaceBytes(in PassShape shape);
 
@@ -218,7 +217,8 @@ public interface IBackend : IDisposable
     void AddMean(Tensor total, Tensor values, double scale, bool accumulate);
 
     /// <summary>
-    /// The sum of squares of each segment, accumulated in double precision and in an order that depends on nothing but the lengths. Waits for it.
+    /// The sum of squares of each segment, in an order that depends on nothing but the lengths, and accumulated in double precision; a GPU adds up
+    /// to 32 squares in single precision before. Waits for it.
     /// </summary>
     /// <param name="values">One tensor of fp32 holding all segments, parameters or their gradients.</param>
     /// <param name="segments">Which elements belong together.</param>

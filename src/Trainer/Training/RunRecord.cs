@@ -13,8 +13,19 @@ internal static class RunRecord
     private const string DataKey = "data";
     private const string ChoicesKey = "choices";
 
-    public static void Write(RunDirectory directory, TrainingSettings settings, TrainingData data, IBackend backend)
+    /// <summary>Those of a run that has just begun.</summary>
+    public static IReadOnlyDictionary<string, string> NoChoices { get; } = new Dictionary<string, string>();
+
+    /// <summary>Writes the record.</summary>
+    /// <param name="directory">Of the run.</param>
+    /// <param name="settings">All of them, filled in.</param>
+    /// <param name="data">What it trains on.</param>
+    /// <param name="backend">What computes.</param>
+    /// <param name="recorded">The choices that were recorded before: kept while the run is on a device that has none to make.</param>
+    public static void Write(
+        RunDirectory directory, TrainingSettings settings, TrainingData data, IBackend backend, IReadOnlyDictionary<string, string> recorded)
     {
+        var choices = backend.Choices.Count > 0 ? backend.Choices : recorded;
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
         {
@@ -27,10 +38,10 @@ internal static class RunRecord
             json.WriteString("device", backend.Description);
             json.WriteString("precision", backend.Precision.Name);
             json.WriteString(DataKey, data.Fingerprint);
-            if (backend.Choices.Count > 0)
+            if (choices.Count > 0)
             {
                 json.WriteStartObject(ChoicesKey);
-                foreach (var (operation, implementation) in backend.Choices.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+                foreach (var (operation, implementation) in choices.OrderBy(pair => pair.Key, StringComparer.Ordinal))
                     json.WriteString(operation, implementation);
                 json.WriteEndObject();
             }
@@ -48,7 +59,7 @@ internal static class RunRecord
         using var document = JsonDocument.Parse(File.ReadAllBytes(path));
         return document.RootElement.TryGetProperty(TrainingSettings.VersionsKey, out var versions) && versions.TryGetProperty(ChoicesKey, out var choices)
             ? choices.EnumerateObject().ToDictionary(choice => choice.Name, choice => choice.Value.GetString() ?? string.Empty)
-            : [];
+            : NoChoices;
     }
 
     /// <summary>Refuses to continue a run on other data than it began with.</summary>

@@ -46,8 +46,9 @@ public sealed class TrainingRun : IDisposable
         (_settings, _data, _backend, _directory, _lastCheckpoint) = (settings, data, backend, directory, checkpoint?.Path);
         int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
         _checkpoints = new CheckpointStore(directory.Paths.Checkpoints, settings.Keep);
+        var choices = checkpoint is null ? RunRecord.NoChoices : RunRecord.Choices(directory.Paths.Config);
         _model = new Gpt2(backend, ConfigOf(settings, data, checkpoint?.Model ?? source?.Config), b, t, ModelUse.Train, settings.RecomputeLevel(),
-            checkpoint is null ? null : RunRecord.Choices(directory.Paths.Config));
+            choices);
         _optimizer = new AdamOptimizer(backend, _model.Layout, _model.Tensors, settings.OptimizerOptions());
         _stepsAhead = backend.RunsAhead ? 1 : 0;
         _loader = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
@@ -59,7 +60,7 @@ public sealed class TrainingRun : IDisposable
         Begin(checkpoint, source);
 
         // Not before: a request that is refused must leave the record of a resumed run as it is.
-        RunRecord.Write(directory, settings, data, backend);
+        RunRecord.Write(directory, settings, data, backend, choices);
         if (data.Tokenizer is { } tokenizer)
             RunTokenizer.Save(directory.Paths.Root, tokenizer, data.TokenizerPath);
         _metrics = MetricsWriter.Open(directory.Paths.Metrics, _optimizer.StepsTaken);

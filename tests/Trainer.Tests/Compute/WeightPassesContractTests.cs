@@ -10,8 +10,6 @@ public abstract class WeightPassesContractTests : OperationContractTests
 
     internal static new IEnumerable<TestCaseData> OneOfEach => Named(OperationCases.OneOfEach(OperationCases.WeightPasses));
 
-    internal static new IEnumerable<TestCaseData> OneOfEachStep => OneOfEach;
-
     private IWeightPasses Passes => (IWeightPasses)Backend;
 
     [Test]

@@ -15,10 +15,6 @@ public sealed class CudaBackendContractTests(string precision) : BackendContract
 
     internal static new IEnumerable<TestCaseData> OneOfEach => Named(OperationCases.OneOfEach(Supported));
 
-    // A sum of squares makes a table of its segments for the device. No step asks for one: the optimizer's pass sums what it needs.
-    internal static new IEnumerable<TestCaseData> OneOfEachStep =>
-        Named(OperationCases.OneOfEach(Supported).Where(operation => operation.Name != "SumOfSquares"));
-
     private protected override Arithmetic Arithmetic => new(_precision, IsGpu: true);
 
     private static IEnumerable<OperationCase> Supported => OperationCases.All.Where(operation => operation.IsAligned);

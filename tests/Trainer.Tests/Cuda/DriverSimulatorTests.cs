@@ -55,6 +55,7 @@ internal sealed class DriverSimulatorTests : SimulatedDriverFixture
     public void Freed_memory_is_dead()
     {
         ulong memory = Allocate(64);
+        Check(Fill(memory, 0, 1, Stream));
         Check(Free(memory));
         Fails(Fill(memory, 0, 1, Stream), InvalidValue, "byte 0 of freed allocation 1, which had 64 bytes");
         Fails(Free(memory), InvalidValue, "freed allocation 1");
@@ -245,6 +246,7 @@ internal sealed class DriverSimulatorTests : SimulatedDriverFixture
         for (int i = 0; i < 10; i++)
         {
             Check(RetainContext(out nint context));
+            Assert.That(SimulatedCuda.Allocate(out _, 4), Is.EqualTo(ContextIsDestroyed), "current on this thread is an earlier one");
             Check(SetContext(context));
             Check(CreateStream(out nint stream));
             ulong memory = Allocate(1 << 20);
@@ -267,6 +269,7 @@ internal sealed class DriverSimulatorTests : SimulatedDriverFixture
         SetDevice(80, 1, 5000);
         SetLazy(true);
         Reset();
+        SetPrinting(false);
         Assert.That((LiveObjects.Count, Calls("cuMemAlloc_v2"), LeakedObjects), Is.EqualTo((0, 0L, 0L)));
         Fails(SimulatedCuda.Allocate(out _, 4), ContextIsDestroyed, "released");
         Check(RetainContext(out nint context));

@@ -42,6 +42,27 @@ internal static unsafe class SimulatedDriver
         }
     }
 
+    /// <summary>How often a function of the driver was called.</summary>
+    public static long Calls(string function)
+    {
+        fixed (byte* name = Encoding.UTF8.GetBytes(function + '\0'))
+            return ((delegate* unmanaged<byte*, long>)Entry("simcudaCallCount"))(name);
+    }
+
+    /// <summary>What has been created and not destroyed, a line for each.</summary>
+    public static string LiveObjects()
+    {
+        byte* text = stackalloc byte[4096];
+        _ = ((delegate* unmanaged<byte*, int, int>)Entry("simcudaLiveObjects"))(text, 4096);
+        return Marshal.PtrToStringUTF8((nint)text)!;
+    }
+
+    /// <summary>Lets work run only when somebody waits for it, or at once.</summary>
+    public static void SetLazy(bool on) => ((delegate* unmanaged<int, ulong, void>)Entry("simcudaSetOrder"))(on ? 1 : 0, on ? 7ul : 0);
+
+    /// <summary>A driver as of a new process.</summary>
+    public static void Reset() => ((delegate* unmanaged<void>)Entry("simcudaReset"))();
+
     private static nint Entry(string name) => NativeLibrary.GetExport(CudaLibraries.Load(CudaLibrary.Driver), name);
 
     // The build puts it into artifacts/native of the repository that holds this assembly.

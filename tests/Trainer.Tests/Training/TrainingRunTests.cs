@@ -15,13 +15,7 @@ public sealed class TrainingRunTests
     public void SetUp()
     {
         _folder = new TemporaryFolder();
-        var text = new StringWriter();
-        var random = new Random(1);
-        string[] words = ["the", "value", "of", "a", "string", "returns", "object", "method", "when", "is", "null", "thrown"];
-        for (int i = 0; i < 4000; i++)
-            text.Write(words[random.Next(words.Length)] + (i % 12 == 11 ? ".\n" : " "));
-        File.WriteAllText(_folder.PathOf("corpus.txt"), text.ToString());
-        CorpusPreparer.Prepare(new CorpusOptions { Inputs = [_folder.PathOf("corpus.txt")], Output = _folder.PathOf("data"), Tokenizer = "bytes", Threads = 1 });
+        SmallCorpus.Prepare(_folder);
         _settings = new TrainingSettings
         {
             Data = _folder.PathOf("data"),
@@ -64,7 +58,7 @@ public sealed class TrainingRunTests
         {
             using var backend = new CpuBackend(threads: 1);
             using var run = TrainingRun.Open(settings with { Run = _folder.PathOf("killed") }, data, backend);
-            Assert.That(() => run.Train(new Recorder { AfterStep = step => ThrowAt(13, step) }), Throws.TypeOf<KilledException>());
+            Assert.That(() => run.Train(new TrainingRecorder { AfterStep = TrainingRecorder.KillAt(13) }), Throws.TypeOf<KilledException>());
         }
 
         Train(settings with { Run = _folder.PathOf("killed"), Resume = true });
@@ -83,7 +77,7 @@ public sealed class TrainingRunTests
     [Test]
     public void Training_lowers_the_loss_and_tells_the_observer()
     {
-        var recorder = new Recorder();
+        var recorder = new TrainingRecorder();
         var summary = Train(_settings with { Run = _folder.PathOf("run"), Steps = 60, Lr = 1e-2 }, recorder);
         Assert.Multiple(() =>
         {
@@ -106,7 +100,7 @@ public sealed class TrainingRunTests
         using var data = TrainingData.Open(_settings);
         using var backend = new CpuBackend(threads: 1);
         using var run = TrainingRun.Open(_settings with { Run = _folder.PathOf("run") }, data, backend);
-        var summary = run.Train(new Recorder { AfterStep = step => { if (step == 7) stop.Cancel(); } }, stop.Token);
+        var summary = run.Train(new TrainingRecorder { AfterStep = step => { if (step == 7) stop.Cancel(); } }, stop.Token);
         Assert.That(summary.Interrupted, Is.True);
         Assert.That(summary.Step, Is.EqualTo(7));
         Assert.That(Checkpoint.Open(summary.Checkpoint!).Step, Is.EqualTo(7));
@@ -131,7 +125,7 @@ public sealed class TrainingRunTests
     [Test]
     public void What_is_hardly_meant_is_said_before_the_run_begins()
     {
-        var recorder = new Recorder();
+        var recorder = new TrainingRecorder();
         Train(_settings with { Run = _folder.PathOf("run"), Steps = 1, Regularizer = "decay-decoupled", WeightDecay = 0.1 }, recorder);
         Assert.That(recorder.Plan!.Warnings, Has.One.Contains("--weight-decay"));
     }
@@ -153,7 +147,7 @@ public sealed class TrainingRunTests
     [Test]
     public void Weight_norm_control_ends_at_its_target()
     {
-        var recorder = new Recorder();
+        var recorder = new TrainingRecorder();
         Train(_settings with { Run = _folder.PathOf("run"), Regularizer = "norm-control", NormTarget = 1.7, NormRate = 1, NormRampSteps = 10 }, recorder);
         Assert.That(recorder.Steps[^1].NormRatio, Is.EqualTo(1.7).Within(1e-6));
     }
@@ -195,7 +189,7 @@ public sealed class TrainingRunTests
     public void Weights_of_a_run_begin_another()
     {
         Train(_settings with { Run = _folder.PathOf("first"), Steps = 10 });
-        var recorder = new Recorder();
+        var recorder = new TrainingRecorder();
         Train(_settings with { Run = _folder.PathOf("second"), InitFrom = _folder.PathOf("first"), Steps = 1 }, recorder);
         Assert.That(recorder.Steps[0].Loss, Is.LessThan(5.4), "well below ln 257 = 5.55");
     }
@@ -260,7 +254,7 @@ public sealed class TrainingRunTests
     [Test]
     public void The_last_checkpoint_knows_the_last_evaluation()
     {
-        var recorder = new Recorder();
+        var recorder = new TrainingRecorder();
         var summary = Train(_settings with { Run = _folder.PathOf("run"), Steps = 4, CheckpointEvery = 2, EvalEvery = 100 }, recorder);
         Assert.That(recorder.Evaluations.Select(evaluation => evaluation.Step), Is.EqualTo(new[] { 4 }));
         Assert.That(Checkpoint.Open(summary.Checkpoint!).State.Progress.BestValidationLoss, Is.EqualTo(recorder.Evaluations[0].ValidationLoss));
@@ -295,52 +289,11 @@ public sealed class TrainingRunTests
             given => TrainingSettings.Definitions.Single(definition => definition.Name == given.Item1),
             given => (IReadOnlyList<string>)[given.Item2]));
 
-    private static TrainingSummary Train(TrainingSettings settings, Recorder? recorder = null)
+    private static TrainingSummary Train(TrainingSettings settings, TrainingRecorder? recorder = null)
     {
         using var data = TrainingData.Open(settings);
         using var backend = new CpuBackend(settings.Threads);
         using var run = TrainingRun.Open(settings, data, backend);
-        return run.Train(recorder ?? new Recorder());
-    }
-
-    private static void ThrowAt(long last, long step)
-    {
-        if (step == last)
-            throw new KilledException();
-    }
-
-    private sealed class KilledException : Exception;
-
-    private sealed class Recorder : ITrainingObserver
-    {
-        public Action<long>? AfterStep { get; init; }
-
-        public List<StepMetrics> Steps { get; } = [];
-
-        public List<EvaluationMetrics> Evaluations { get; } = [];
-
-        public List<string> Samples { get; } = [];
-
-        public TrainingPlan? Plan { get; private set; }
-
-        public void Started(TrainingPlan plan) => Plan = plan;
-
-        public void Stepped(in StepMetrics metrics)
-        {
-            Steps.Add(metrics);
-            AfterStep?.Invoke(metrics.Step);
-        }
-
-        public void Evaluated(in EvaluationMetrics metrics) => Evaluations.Add(metrics);
-
-        public void Sampled(long step, string text) => Samples.Add(text);
-
-        public void Saved(long step, string path)
-        {
-        }
-
-        public void Finished(TrainingSummary summary)
-        {
-        }
+        return run.Train(recorder ?? new TrainingRecorder());
     }
 }
