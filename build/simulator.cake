@@ -9,6 +9,7 @@ using System.Text.RegularExpressions;
 const string KernelTests = "./tests/Trainer.KernelTests/Trainer.KernelTests.csproj";
 const string SimulatorVariable = "TRAINER_SIMT_LIBRARY";
 const string CudaVariable = "TRAINER_SIMULATED_CUDA";
+const string LibrariesVariable = "TRAINER_CUDA_LIBRARIES";
 
 // What keeps the kernels from being compiled for the CPU; null when nothing does.
 string MissingNativeTools()
@@ -58,6 +59,6 @@ Task("TestAsan")
     // been reported before; fibers have no second stack. What is reported is in the tests' messages, in full beside their results.
     string options = "detect_leaks=0:handle_segv=0:handle_sigbus=0:use_sigaltstack=0:halt_on_error=0:suppress_equal_pcs=0:detect_stack_use_after_return=0"
         + $":log_path={results}/AddressSanitizer";
-    string environment = $"-e LD_PRELOAD={runtime} -e ASAN_OPTIONS={options} -e {SimulatorVariable}={library}/libsimt.so -e {CudaVariable}={library}";
+    string environment = $"-e LD_PRELOAD={runtime} -e ASAN_OPTIONS={options} -e {SimulatorVariable}={library}/libsimt.so -e {CudaVariable}={library} -e {LibrariesVariable}={library}";
     RunTests(Solution, results, $"{environment} --filter \"FullyQualifiedName~Trainer.KernelTests|FullyQualifiedName~Trainer.Tests.Cuda\"");
 });
