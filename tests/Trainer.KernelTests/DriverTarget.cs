@@ -138,7 +138,7 @@ internal sealed unsafe class DriverTarget : IKernelTarget
             return map.Planes == 0 ? _maps.Matrix(address, map.Columns, map.Rows, box) : _maps.Planes(address, map.Columns, map.Rows, map.Planes, box);
         }
 
-        return argument.Bytes == sizeof(int) ? (uint)argument.Bits : (ulong)argument.Bits;
+        return argument.Bytes == sizeof(int) ? (DeviceArgument)(uint)argument.Bits : (DeviceArgument)(ulong)argument.Bits;
     }
 
     private sealed record Buffer(string Name, int Bytes)
