@@ -1,3 +1,4 @@
+using System.Runtime.Versioning;
 using Trainer.Cli;
 using Trainer.Cli.Commands;
 
@@ -5,6 +6,7 @@ namespace Trainer.Tests.Cli;
 
 /// <summary><c>trainer doctor --test</c> with a script in the place of the program that has the tests.</summary>
 [Platform("Linux,MacOsX")]
+[UnsupportedOSPlatform("windows")]
 public sealed class DoctorTestTests
 {
     private TemporaryFolder _folder = null!;
