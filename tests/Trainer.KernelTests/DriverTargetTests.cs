@@ -35,7 +35,7 @@ internal sealed class DriverTargetTests
                 Driver.Synchronize(stream);
             });
             if (message == null)
-                Assert.DoesNotThrow(Run);
+                Assert.DoesNotThrow(() => Run());
             else
                 Assert.That(Failure(Run), Does.Contain(message));
         }
@@ -53,9 +53,9 @@ internal sealed class DriverTargetTests
     }
 
     // In a context of its own: the failure of an assertion is that of the test, also where it is caught.
-    private static string Failure(TestDelegate test)
+    private static string Failure(Action test)
     {
         using (new NUnit.Framework.Internal.TestExecutionContext.IsolatedContext())
-            return Assert.Catch(test)!.Message;
+            return Assert.Catch(() => test())!.Message;
     }
 }
