@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using NUnit.Framework.Api;
 using NUnit.Framework.Internal;
+using Trainer.Cuda;
 using Trainer.DeviceTests;
 
 // Before anything asks for it: the tests run on the driver of this machine, or on that of the folder in TRAINER_CUDA_LIBRARIES.
@@ -28,9 +29,16 @@ if (args.Any(text => text.StartsWith('-')))
     return args is ["--help"] ? 0 : 2;
 }
 
+// Some tests need no device, and would pass without one.
+if (CudaProbe.Run().Problem is { } problem)
+{
+    Console.Error.WriteLine($"no test is run: {problem}");
+    return 2;
+}
+
 string texts = string.Concat(args.Select(text => $"<test re=\"1\">(?i){SecurityElement.Escape(Regex.Escape(text))}</test>"));
 TestFilter filter = TestFilter.FromXml($"<filter><and><cat>Device</cat>{(texts.Length > 0 ? $"<or>{texts}</or>" : string.Empty)}</and></filter>");
-var progress = new Progress(Console.Out);
+using var progress = new Progress(Console.Out);
 foreach (string assembly in (ReadOnlySpan<string>)["Trainer.Tests", "Trainer.KernelTests"])
 {
     // One after the other: each opens the device for itself, and the backend's tests end with a look at what is left on it.
