@@ -6,6 +6,7 @@ using Trainer.Optimization;
 namespace Trainer.KernelTests;
 
 /// <summary>From the same sums of squares the kernels make the scalars of the CPU trainer's regularisers, to the bit.</summary>
+[Category("Device")]
 internal sealed class RegularizerBitsTests
 {
     private const int Steps = 5;

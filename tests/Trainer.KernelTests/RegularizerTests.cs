@@ -8,6 +8,7 @@ using Trainer.Optimization;
 namespace Trainer.KernelTests;
 
 /// <summary>The scalars of a step: against the CPU trainer's own optimizer over several steps, and against values computed by hand.</summary>
+[Category("Device")]
 internal sealed class RegularizerTests
 {
     private const double U = TestValues.UnitRoundoff;
