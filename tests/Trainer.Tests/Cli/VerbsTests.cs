@@ -57,7 +57,7 @@ public sealed class VerbsTests
     }
 
     [Test]
-    public void Every_verb_has_help_with_an_example([Values("train", "prepare", "sample", "eval", "bench", "bench step", "bench gemm", "bench memory", "bench kernels", "profile", "doctor")] string verb)
+    public void Every_verb_has_help_with_an_example([Values("train", "prepare", "sample", "eval", "bench", "bench step", "bench gemm", "bench memory", "bench kernels", "profile", "report", "doctor")] string verb)
     {
         (string help, _) = Run([.. verb.Split(' '), "--help"]);
         Assert.That(help, Does.Contain($"Usage: trainer {verb}").And.Contain($"  trainer {verb}"));
