@@ -32,13 +32,15 @@ internal static class ReportCommand
         settings =>
         {
             ReportDocument report = RunReport.Create(settings.Runs, settings.Title);
-            string path = settings.Output ?? (settings.Runs is [var run] ? new RunPaths(run).Report : "report.html");
+            string path = settings.Output ?? (settings.Runs is [var run] ? new RunPaths(Path.TrimEndingDirectorySeparator(run)).Report : "report.html");
             Write(report, path);
             terminal.Out.WriteLine(path);
             return ExitCode.Done;
         });
 
-    private static void Write(ReportDocument report, string path)
+    /// <summary>Writes a page.</summary>
+    /// <exception cref="RequestException">The file cannot be written.</exception>
+    public static void Write(ReportDocument report, string path)
     {
         try
         {

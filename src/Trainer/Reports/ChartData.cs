@@ -5,7 +5,7 @@ namespace Trainer.Reports;
 
 /// <summary>
 /// Writes charts as the JSON that <c>report.js</c> draws:
-/// <c>{"x":label,"y":label,"xlog":0|1,"ylog":0|1,"smooth":0|1,"series":[{"n":name,"g":group,"c":colour,"k":"line"|"scatter","d":0|1,
+/// <c>{"x":label,"y":label,"title":title,"xlog":0|1,"ylog":0|1,"smooth":0|1,"series":[{"n":name,"g":group,"c":colour,"k":"line"|"scatter","d":0|1,
 /// "x":[...]|{"from":x,"by":step},"y":[...],"e":[errors],"mx":[...],"my":[...],"per":points}]}</c>. The last three stand for a long series of a chart
 /// that can be smoothed: the means of its buckets, each over so many points.
 /// </summary>

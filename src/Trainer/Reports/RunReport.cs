@@ -43,7 +43,7 @@ public static class RunReport
         [
             .. new[]
             {
-                Common("layers", "{0} layers"), Common("channels", "{0} channels"), Common("seqLen", "{0} tokens context"), Common("totalBatchTokens", "{0} tokens a step"),
+                Common("layers", "{0} layers"), Common("channels", "{0} channels"), Common("seqLen", "context of {0} tokens"), Common("totalBatchTokens", "{0} tokens a step"),
                 Common("versions: device", "{0}"),
             }.OfType<string>(),
         ];

@@ -5,7 +5,7 @@
   const margin = { left: 58, right: 14, top: 10, bottom: 40 };
   const escape = text => text.replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
   const finite = v => v !== null && isFinite(v);
-  const short = v => !finite(v) ? "–" : v !== 0 && (Math.abs(v) >= 1e6 || Math.abs(v) < 1e-3) ? v.toExponential(3) : String(+v.toPrecision(5));
+  const short = v => !finite(v) ? "–" : v !== 0 && (Math.abs(v) >= 1e6 || Math.abs(v) < 1e-3) ? v.toExponential(3) : Number.isInteger(v) ? String(v) : v.toPrecision(5);
   const place = v => Number.isInteger(v) ? v.toLocaleString("en-US") : short(v);
   const element = (parent, tag, className) => {
     const made = document.createElement(tag);
@@ -14,21 +14,21 @@
   };
 
   // An axis maps values to [0, 1] and knows where its ticks are.
-  function axis(low, high, log) {
+  function axis(low, high, log, count) {
     const f = log ? Math.log10 : v => v, a = f(low), b = f(high);
     const ticks = [];
     let text = place;
     if (log && b - a > 0.7) {
-      const every = Math.ceil((b - a) / 6), within = b - a < 2 ? [1, 2, 5] : [1];
+      const every = Math.ceil((b - a) / count), within = b - a < 2 ? [1, 2, 5] : [1];
       for (let e = Math.floor(a); e <= b; e += every)
         for (const m of within)
           ticks.push(m * 10 ** e);
     } else {
-      const raw = (high - low) / 5, unit = 10 ** Math.floor(Math.log10(raw));
+      const raw = (high - low) / count, unit = 10 ** Math.floor(Math.log10(raw));
       const step = unit * [1, 2, 5, 10].find(m => m * unit >= raw * 0.999);
       const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
       for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++)
-        ticks.push(i * step);
+        ticks.push(i * step + 0); // never -0
       if (Math.max(Math.abs(low), Math.abs(high)) >= 1e-3)
         text = v => v.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
       else
@@ -148,8 +148,8 @@
 
     drawn() { return this.data.series.filter(s => !hidden.has(s.g)); }
 
-    draw() {
-      const width = this.width = this.plot.clientWidth;
+    draw(width = this.plot.clientWidth) {
+      this.width = width;
       if (width === 0) return;
       const { data } = this, height = Math.round(Math.min(330, Math.max(230, width * 0.52)));
       const w = this.w = width - margin.left - margin.right, h = this.h = height - margin.top - margin.bottom;
@@ -167,18 +167,16 @@
       const out = values.filter(v => v < fit[0] || v > fit[1]).length;
       this.off.hidden = out === 0;
       this.off.textContent = this.all ? "hide outliers" : `${out} ${out === 1 ? "point" : "points"} off scale: show`;
-      const ax = this.ax = axis(xs[0], xs[1], data.xlog), ay = this.ay = axis(ys[0], ys[1], data.ylog);
+      const ax = this.ax = axis(xs[0], xs[1], data.xlog, Math.max(2, w / 75)), ay = this.ay = axis(ys[0], ys[1], data.ylog, 6);
       this.sx = v => ax.at(v) * w;
       this.sy = v => (1 - ay.at(v)) * h;
-      const wide = ax.ticks.length > w / 70 ? 2 : 1;
       let grid = "";
       for (const t of ay.ticks)
         grid += `<path d="M0 ${this.sy(t).toFixed(1)}H${w}"/><text x="-8" y="${(this.sy(t) + 4).toFixed(1)}" text-anchor="end">${ay.text(t)}</text>`;
-      ax.ticks.forEach((t, i) => {
-        if (i % wide === 0)
-          grid += `<path d="M${this.sx(t).toFixed(1)} ${h}v5"/><text x="${this.sx(t).toFixed(1)}" y="${h + 18}" text-anchor="middle">${ax.text(t)}</text>`;
-      });
-      const lines = series.map(s => `<g class="c${s.c % colours}">${this.shape(s, okX, okY)}</g>`).join("");
+      for (const t of ax.ticks)
+        grid += `<path d="M${this.sx(t).toFixed(1)} ${h}v5"/><text x="${this.sx(t).toFixed(1)}" y="${h + 18}" text-anchor="middle">${ax.text(t)}</text>`;
+      const layer = of => series.map(s => `<g class="c${s.c % colours}">${of(s)}</g>`).join("");
+      const lines = layer(s => s.sy ? `<path class="pale" d="${this.path(s.x, s.y, okX, okY)}"/>` : "") + layer(s => this.shape(s, okX, okY));
       this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
       this.svg.innerHTML = `<g transform="translate(${margin.left} ${margin.top})"><g class="grid">${grid}</g>`
         + `<path class="base" d="M0 ${h}H${w}"/><text class="label" x="${w / 2}" y="${h + 36}" text-anchor="middle">${escape(data.x)}</text>`
@@ -191,12 +189,8 @@
     }
 
     shape(s, okX, okY) {
-      if (s.line) {
-        const style = `${s.d || s.c >= colours ? " dashed" : ""}`;
-        return s.sy
-          ? `<path class="pale" d="${this.path(s.x, s.y, okX, okY)}"/><path class="line${style}" d="${this.path(s.sx, s.sy, okX, okY)}"/>`
-          : `<path class="line${style}" d="${this.path(s.x, s.y, okX, okY)}"/>` + this.bars(s, okX, okY);
-      }
+      if (s.line)
+        return `<path class="line${s.d || s.c >= colours ? " dashed" : ""}" d="${this.path(s.sx || s.x, s.sy || s.y, okX, okY)}"/>` + (s.sy ? "" : this.bars(s, okX, okY));
       let marks = this.bars(s, okX, okY);
       for (let i = 0; i < s.x.length; i++)
         if (okX(s.x[i]) && okY(s.y[i]))
@@ -382,7 +376,11 @@
   addEventListener("beforeprint", () => {
     opened = [...document.querySelectorAll("details:not([open])")];
     for (const one of opened) one.open = true;
-    for (const chart of charts) { chart.leave(); chart.draw(); }
+    // Two columns of a page are about this wide, and writing keeps its size.
+    for (const chart of charts) { chart.leave(); chart.draw(360); }
   });
-  addEventListener("afterprint", () => { for (const one of opened) one.open = false; });
+  addEventListener("afterprint", () => {
+    for (const one of opened) one.open = false;
+    for (const chart of charts) chart.draw();
+  });
 })();
