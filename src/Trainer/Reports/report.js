@@ -2,11 +2,11 @@
 // Draws the charts of the page from the JSON in its figures (see ChartData.cs), as SVG, and makes them answer to mouse, finger and keyboard.
 (() => {
   const colours = 8, listed = 12, hidden = new Set(), charts = [];
-  const margin = { left: 58, right: 14, top: 10, bottom: 40 };
+  const margin = { left: 58, right: 24, top: 10, bottom: 40 };
   const escape = text => text.replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
   const finite = v => v !== null && isFinite(v);
   const short = v => !finite(v) ? "–" : v !== 0 && (Math.abs(v) >= 1e6 || Math.abs(v) < 1e-3) ? v.toExponential(3) : Number.isInteger(v) ? String(v) : v.toPrecision(5);
-  const place = v => Number.isInteger(v) ? v.toLocaleString("en-US") : short(v);
+  const place = v => Number.isInteger(v) ? v.toLocaleString("en-US") : finite(v) && Math.abs(v) >= 1e-3 ? String(+v.toPrecision(5)) : short(v);
   const element = (parent, tag, className) => {
     const made = document.createElement(tag);
     made.className = className;
@@ -113,7 +113,7 @@
       const groups = new Map(this.data.series.map(s => [s.g, s]));
       if (groups.size < 2) return;
       this.buttons = [...groups].map(([group, s]) => {
-        const button = element(place, "button", `c${s.c % colours}`);
+        const button = element(place, "button", `c${s.c % colours}${s.c >= colours ? " dashed" : ""}`);
         button.type = "button";
         button.title = "Click: show or hide. Shift-click: show only this one.";
         button.textContent = group;
@@ -154,7 +154,7 @@
       const { data } = this, height = Math.round(Math.min(330, Math.max(230, width * 0.52)));
       const w = this.w = width - margin.left - margin.right, h = this.h = height - margin.top - margin.bottom;
       const series = this.drawn(), okX = v => !data.xlog || v > 0, okY = v => finite(v) && (!data.ylog || v > 0);
-      const xs = this.zoom || extent(data.series.flatMap(s => s.x.length ? s.line ? [s.x.find(okX), s.x[s.x.length - 1]] : s.x.filter(okX) : []), this.scatter, data.xlog);
+      const xs = this.zoom || extent(data.series.flatMap(s => s.x.length ? s.line ? [s.x.find(okX), s.x[s.x.length - 1]] : s.x.filter(okX) : []), this.scatter || data.series.some(s => s.e), data.xlog);
       const values = [];
       for (const s of series)
         for (let i = 0; i < s.y.length; i++)
@@ -181,7 +181,7 @@
       this.svg.innerHTML = `<g transform="translate(${margin.left} ${margin.top})"><g class="grid">${grid}</g>`
         + `<path class="base" d="M0 ${h}H${w}"/><text class="label" x="${w / 2}" y="${h + 36}" text-anchor="middle">${escape(data.x)}</text>`
         + `<text class="label" transform="translate(${-margin.left + 12} ${h / 2}) rotate(-90)" text-anchor="middle">${escape(data.y)}</text>`
-        + `<svg width="${w}" height="${h}" overflow="hidden">${lines}<rect class="drag" y="0" height="${h}" width="0"/></svg><g class="cursor"></g></g>`;
+        + `${values.length ? "" : `<text x="${w / 2}" y="${h / 2}" text-anchor="middle">no values to draw</text>`}<svg width="${w}" height="${h}" overflow="hidden">${lines}<rect class="drag" y="0" height="${h}" width="0"/></svg><g class="cursor"></g></g>`;
       this.cross = this.svg.querySelector(".cursor");
       this.drag = this.svg.querySelector(".drag");
       for (const [group, button] of this.buttons || []) button.setAttribute("aria-pressed", !hidden.has(group));
@@ -226,9 +226,8 @@
         const x = this.sx(xs[i]), y = Math.max(-1e4, Math.min(1e4, this.sy(ys[i])));
         if (xs.length > 1 && ((i + 1 < xs.length && this.sx(xs[i + 1]) < -1) || (i > 0 && this.sx(xs[i - 1]) > this.w + 1))) continue;
         if (Math.round(x) !== column) { flush(); column = Math.round(x); }
-        points.push([x, y]);
         // A point between two gaps would be a line without length.
-        if (alone(i)) points.push([x + 0.1, y]);
+        if (alone(i)) points.push([x - 2.5, y], [x + 2.5, y]); else points.push([x, y]);
       }
       flush();
       return d;
@@ -269,7 +268,7 @@
       const at = this.sx(x);
       this.cross.innerHTML = `<path d="M${at.toFixed(1)} 0V${this.h}"/>` + shown.filter(r => finite(r.y) && this.sy(r.y) >= 0 && this.sy(r.y) <= this.h)
         .map(r => `<circle class="c${r.s.c % colours}" r="4" cx="${this.sx(r.x).toFixed(1)}" cy="${this.sy(r.y).toFixed(1)}"/>`).join("");
-      this.tip.innerHTML = `<b>${escape(this.data.x)} ${place(x)}</b><table>` + shown.map(r => `<tr class="c${r.s.c % colours}"><td>${escape(r.s.n)}</td><td>${short(r.y)}${r.e ? ` ± ${short(r.e)}` : ""}</td></tr>`).join("")
+      this.tip.innerHTML = `<b>${escape(this.data.x)} ${place(x)}</b><table>` + shown.map(r => `<tr class="c${r.s.c % colours}"><td>${escape(r.s.n)}</td><td>${short(r.y)}${r.e ? ` ± ${+r.e.toPrecision(2)}` : ""}</td></tr>`).join("")
         + `</table>${rows.length > shown.length ? `<i>and ${rows.length - shown.length} more</i>` : ""}`;
       this.tip.hidden = rows.length === 0;
       const scale = this.plot.clientWidth / this.width, left = (at + margin.left) * scale, room = this.plot.clientWidth - this.tip.offsetWidth;
@@ -351,11 +350,11 @@
   }
 
   // Lines fill the width; marks at its ends must not be cut in half.
-  function extent(xs, scatter, log) {
+  function extent(xs, marks, log) {
     const known = xs.filter(finite);
     if (!known.length) return log ? [1, 10] : [0, 1];
     const low = known.reduce((a, b) => Math.min(a, b)), high = known.reduce((a, b) => Math.max(a, b));
-    return scatter || low === high ? padded([low, high], log) : [low, high];
+    return marks || low === high ? padded([low, high], log) : [low, high];
   }
 
   for (const figure of document.querySelectorAll("figure")) charts.push(new Chart(figure));

@@ -98,7 +98,7 @@ public sealed class RunReportTests
     }
 
     private static string Record(int seed = 1, string decay = "0.5", int steps = 3) =>
-        $$"""{"seed":{{seed}},"steps":{{steps}},"totalBatchTokens":32,"weightDecay":{{decay}},"versions":{"device":"cpu"}}""";
+        $$$"""{"seed":{{{seed}}},"steps":{{{steps}}},"totalBatchTokens":32,"weightDecay":{{{decay}}},"versions":{"device":"cpu"}}""";
 
     private string Run(string name, string record, string metrics = Metrics)
     {
