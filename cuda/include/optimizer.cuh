@@ -10,7 +10,7 @@ enum Rule : int {
     kDecay = 2,               // 13.a: factor 1 - alpha eta lambda
     kDecayDecoupled = 3,      // 13.b: factor 1 - eta lambda
     kNormControl = 4,         // 13.c: factor 1 - k (1 - r |w0| / n)
-    kParameterBound = 5,      // CPR: multiplier += mu / count (n^2 - bound), at least 0; factor 1 - 2 multiplier
+    kParameterBound = 5,      // CPR: multiplier += mu / count (n^2 - bound), within [0, 1/2]; factor 1 - 2 multiplier
     kMaxNorm = 6,             // factor min(1, c |w0| / n)
     kSphere = 7,              // factor r |w0| / n
 };

@@ -144,7 +144,7 @@ internal sealed class CatalogueTests
     {
         var layout = new ParameterLayout(new ModelConfig(L, Heads, C, T, V) { PaddedVocabulary = Vp });
         var sums = new double[layout.Tensors.Count];
-        return new TensorTable(layout.Segments, RegularizedUnits.From(new() { Regularizer = rule }, layout, sums, sums).UnitOfTensor);
+        return new TensorTable(layout.Segments, RegularizedUnits.From(new() { Regularizer = rule }, layout, sums, sums, []).UnitOfSegment);
     }
 
     private static int Width(int width, int depth) => GemmWgmmaKernels.Width(Rows, width, depth, Multiprocessors);

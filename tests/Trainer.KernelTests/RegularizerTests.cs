@@ -8,6 +8,7 @@ using Trainer.Optimization;
 namespace Trainer.KernelTests;
 
 /// <summary>The scalars of a step: against the CPU trainer's own optimizer over several steps, and against values computed by hand.</summary>
+[Category("Device")]
 internal sealed class RegularizerTests
 {
     private const double U = TestValues.UnitRoundoff;
@@ -23,10 +24,10 @@ internal sealed class RegularizerTests
     {
         var trial = new Trial(rule);
         var (initialSums, expected) = trial.OnCpu();
-        var units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, initialSums);
+        var units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, initialSums, []);
         KernelRun.InAllOrders(run =>
         {
-            var pipeline = new StepPipeline(run, trial.Layout.Segments, units.UnitOfTensor, trial.Weights, units.Units);
+            var pipeline = new StepPipeline(run, trial.Layout.Segments, units.UnitOfSegment, trial.Weights, units.Units);
             for (int t = 1; t <= Steps; t++)
             {
                 pipeline.Step(trial.Inputs.At(t), trial.Gradients[t - 1], loss: t);
@@ -54,8 +55,8 @@ internal sealed class RegularizerTests
     {
         var trial = new Trial(rule);
         double[] initialSums = [.. trial.Layout.Tensors.Select(tensor => ReferenceOperations.SumOfSquares(trial.Weights.Doubles(), tensor.Segment))];
-        var units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, initialSums);
-        var whole = new StepPipeline(run, trial.Layout.Segments, units.UnitOfTensor, trial.Weights, units.Units);
+        var units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, initialSums, []);
+        var whole = new StepPipeline(run, trial.Layout.Segments, units.UnitOfSegment, trial.Weights, units.Units);
         StepPipeline? resumed = null;
         for (int t = 1; t <= Steps; t++)
         {
@@ -63,8 +64,8 @@ internal sealed class RegularizerTests
             resumed?.Step(trial.Inputs.At(t), trial.Gradients[t - 1]);
             if (t == Steps / 2)
             {
-                units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, whole.WeightSums.Values());
-                resumed = new StepPipeline(run, trial.Layout.Segments, units.UnitOfTensor, Floats(whole.Master), units.Units, Floats(whole.First),
+                units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, whole.WeightSums.Values(), RegularizedUnits.State(whole.Units, t));
+                resumed = new StepPipeline(run, trial.Layout.Segments, units.UnitOfSegment, Floats(whole.Master), units.Units, Floats(whole.First),
                     Floats(whole.Second));
             }
         }
@@ -316,10 +317,10 @@ internal sealed class RegularizerTests
             using var cpu = new CpuBackend(1);
             Tensor Floats() => cpu.Allocate(ElementType.Float32, new Shape(Weights.Length));
             var tensors = new TrainingTensors(Weights: Floats(), Master: default, Gradients: Floats(), FirstMoment: Floats(), SecondMoment: Floats());
-            using var optimizer = new AdamOptimizer(cpu, Layout, tensors, Options);
+            using var optimizer = new WeightOptimizer(cpu, Layout, tensors, Options);
             cpu.Upload<float>(Weights, tensors.Weights);
             optimizer.Start();
-            double[] initialSums = optimizer.WeightSumsOfSquares().ToArray();
+            double[] initialSums = optimizer.InitialSums.ToArray();
             var steps = new List<(OptimizerStep Step, float[] Weights)>();
             foreach (float[] gradient in Gradients)
             {

@@ -24,7 +24,7 @@ public sealed class TrainingRun : IDisposable
     private readonly IBackend _backend;
     private readonly RunDirectory _directory;
     private readonly Gpt2 _model;
-    private readonly AdamOptimizer _optimizer;
+    private readonly WeightOptimizer _optimizer;
     private readonly BatchLoader _loader;
     private readonly Evaluator _evaluator;
     private readonly CheckpointStore _checkpoints;
@@ -49,7 +49,7 @@ public sealed class TrainingRun : IDisposable
         var choices = checkpoint is null ? RunRecord.NoChoices : RunRecord.Choices(directory.Paths.Config);
         _model = new Gpt2(backend, ConfigOf(settings, data, checkpoint?.Model ?? source?.Config), b, t, ModelUse.Train, settings.RecomputeLevel(),
             choices);
-        _optimizer = new AdamOptimizer(backend, _model.Layout, _model.Tensors, settings.OptimizerOptions());
+        _optimizer = new WeightOptimizer(backend, _model.Layout, _model.Tensors, settings.OptimizerOptions());
         _stepsAhead = backend.RunsAhead ? 1 : 0;
         _loader = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
         _evaluator = new Evaluator(data, b, t, settings.EvalBatches);
@@ -257,7 +257,12 @@ public sealed class TrainingRun : IDisposable
         double milliseconds = Stopwatch.GetElapsedTime(_finished, now).TotalMilliseconds;
         _finished = now;
         var metrics = new StepMetrics(step.Step, step.Loss, step.LearningRate, step.GradientNorm, step.WeightNorm, step.NormRatio,
-            milliseconds, _settings.TotalBatchTokens!.Value / milliseconds * 1000);
+            milliseconds, _settings.TotalBatchTokens!.Value / milliseconds * 1000)
+        {
+            UpdateRatio = step.UpdateRatio,
+            Angle = step.Angle,
+            TargetGap = step.TargetGap,
+        };
         _metrics.Write(metrics);
         _stepMilliseconds.Add(milliseconds);
         return metrics;
