@@ -13,7 +13,7 @@ public sealed record HessianTraceOptions
 
     /// <summary>
     /// h |z| / |θ|: how far the parameters are moved, as a share of their norm. The default suits fp32: half of its digits are left to the difference
-    /// of the gradients. In double precision the best value is about 1e-5, and less where the gradient has jumps, as a ReLU network's.
+    /// of the gradients. In double precision about 1e-5 is best. A gradient with jumps, as a ReLU network's, has no such difference where it jumps.
     /// </summary>
     public double RelativeStep { get; init; } = 1e-3;
 

@@ -99,18 +99,19 @@ public sealed class ScaleInvariantToy
         for (int b = 0; b < labels.Length; b++)
         {
             var x = samples.Slice(b * weights.Length, weights.Length);
-            double projection = Dot(x, weights) / norm;
-            double margin = labels[b] * projection;
+            double margin = labels[b] * Dot(x, weights) / norm;
 
             // log(1 + exp(-m)) without overflow: max(-m, 0) + log(1 + exp(-|m|)).
             loss += (Math.Max(-margin, 0) + Math.Log(1 + Math.Exp(-Math.Abs(margin)))) / labels.Length;
             double slope = -labels[b] / (1 + Math.Exp(margin)) / labels.Length;
-
-            // d(x·ŵ)/dw = (x - (x·ŵ) ŵ) / |w|.
             for (int i = 0; i < gradient.Length; i++)
-                gradient[i] += slope * (x[i] - (projection * weights[i] / norm)) / norm;
+                gradient[i] += slope * x[i];
         }
 
+        // d(x·ŵ)/dw = (x - (x·ŵ) ŵ) / |w|: what lies along w does not count.
+        double radial = Dot(gradient, weights) / (norm * norm);
+        for (int i = 0; i < gradient.Length; i++)
+            gradient[i] = (gradient[i] - (radial * weights[i])) / norm;
         return loss;
     }
 
@@ -150,11 +151,11 @@ public sealed class ScaleInvariantToy
     /// <summary>2 asin(|û - v̂| / 2), which unlike the arc cosine keeps its digits for small angles.</summary>
     private static double Angle(ReadOnlySpan<double> u, ReadOnlySpan<double> v)
     {
-        double uNorm = Math.Sqrt(Dot(u, u)), vNorm = Math.Sqrt(Dot(v, v));
+        double uScale = 1 / Math.Sqrt(Dot(u, u)), vScale = 1 / Math.Sqrt(Dot(v, v));
         double squares = 0;
         for (int i = 0; i < u.Length; i++)
         {
-            double difference = (u[i] / uNorm) - (v[i] / vNorm);
+            double difference = (u[i] * uScale) - (v[i] * vScale);
             squares += difference * difference;
         }
 

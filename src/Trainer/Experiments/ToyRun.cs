@@ -59,7 +59,7 @@ public static class ToyRun
     }
 
     /// <summary>
-    /// Runs a <see cref="TwoLayerReluToy"/>. Its lines also have testLoss, and where it was estimated hessianTrace; loss is that of all training samples.
+    /// Runs a <see cref="TwoLayerReluToy"/>. Its lines also have testLoss and hessianTrace; loss is that of all training samples.
     /// </summary>
     /// <exception cref="RequestException">A setting is out of its range, or the directory cannot be written.</exception>
     /// <exception cref="RunFailedException">The disk is full.</exception>
@@ -78,34 +78,26 @@ public static class ToyRun
             ("seed", options.Seed),
             ("trainSamples", options.TrainSamples),
             ("testSamples", options.TestSamples),
-            ("labelNoise", options.LabelNoise),
-            ("traceEvery", options.TraceEvery),
-            ("traceProbes", options.TraceProbes));
+            ("labelNoise", options.LabelNoise));
         TwoLayerReluResult result = toy.Run(
-            point =>
-            {
-                ReadOnlySpan<(string, double)> values =
-                [
-                    ("loss", point.TrainLoss),
-                    ("lr", point.LearningRate),
-                    ("weightNorm", point.WeightNorm),
-                    ("normRatio", point.NormRatio),
-                    ("testLoss", point.TestLoss),
-                    ("hessianTrace", point.HessianTrace),
-                ];
-                writer.Line(point.Step, double.IsNaN(point.HessianTrace) ? values[..^1] : values);
-            },
+            point => writer.Line(point.Step,
+                ("loss", point.TrainLoss),
+                ("lr", point.LearningRate),
+                ("weightNorm", point.WeightNorm),
+                ("normRatio", point.NormRatio),
+                ("testLoss", point.TestLoss),
+                ("hessianTrace", point.HessianTrace)),
             Points);
         writer.Finish(
             ("diverged", result.Diverged ? 1 : 0),
+            ("steps", result.Steps),
             ("plateauLoss", result.PlateauLoss),
             ("loss", result.TrainLoss),
             ("testLoss", result.TestLoss),
             ("weightNorm", result.WeightNorm),
             ("normRatio", result.NormRatio),
-            ("hessianTrace", result.Hessian.Trace),
-            ("hessianTraceError", result.Hessian.StandardError),
-            ("hessianTraceNormalized", result.Hessian.NormalizedTrace));
+            ("hessianTrace", result.HessianTrace),
+            ("hessianTraceNormalized", result.NormalizedTrace));
         return result;
     }
 }

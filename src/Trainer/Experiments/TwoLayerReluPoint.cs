@@ -7,6 +7,6 @@ namespace Trainer.Experiments;
 /// <param name="TestLoss">The same on the test samples.</param>
 /// <param name="WeightNorm">|θ|, all parameters.</param>
 /// <param name="NormRatio">|θ| over that at the start.</param>
-/// <param name="HessianTrace">The estimated trace of the training loss's Hessian; NaN where it was not estimated.</param>
+/// <param name="HessianTrace">The trace of the Hessian of the loss on all training samples, exactly.</param>
 public readonly record struct TwoLayerReluPoint(
     long Step, double LearningRate, double TrainLoss, double TestLoss, double WeightNorm, double NormRatio, double HessianTrace);

@@ -10,12 +10,6 @@ public sealed class TwoLayerReluToy
     private const ulong WeightStream = 0x72656C77;
     private const ulong BatchStream = 0x72656C62;
 
-    /// <summary>
-    /// The gradient jumps where a sample crosses a kink. Between kinks the loss is a polynomial of degree four, so that a small step is as good
-    /// as any, and double precision leaves ten digits at this one; it crosses kinks that seldom that no estimate notices.
-    /// </summary>
-    private const double TraceStep = 1e-6;
-
     private readonly TwoLayerReluOptions _options;
     private readonly TwoLayerRelu _network;
     private readonly ReluSamples _train;
@@ -33,7 +27,7 @@ public sealed class TwoLayerReluToy
 
     /// <summary>Trains from the start.</summary>
     /// <param name="report">Gets the course of the run, or none.</param>
-    /// <param name="points">How many points it gets, about, at even distances, besides those at which the trace is estimated.</param>
+    /// <param name="points">How many points it gets, about, at even distances; each costs a pass over all samples.</param>
     public TwoLayerReluResult Run(Action<TwoLayerReluPoint>? report = null, int points = 500)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(points, 1);
@@ -44,46 +38,36 @@ public sealed class TwoLayerReluToy
         long every = (_options.Steps + points - 1) / points;
         long plateauEnd = Math.Min(_options.DropStep, _options.Steps);
         var (plateauSum, plateauSteps) = (0.0, 0L);
-        bool diverged = false;
-        for (long step = 1; step <= _options.Steps && !diverged; step++)
+        long step = 0;
+        bool finite = true;
+        while (finite && step < _options.Steps)
         {
-            double rate = step <= _options.DropStep ? _options.LearningRate : _options.LearningRate * _options.DropFactor;
+            step++;
+            double rate = RateOf(step);
             double loss = BatchGradient(parameters, batches, step, gradient);
             if (step > plateauEnd / 2 && step <= plateauEnd)
                 (plateauSum, plateauSteps) = (plateauSum + loss, plateauSteps + 1);
             for (int i = 0; i < parameters.Length; i++)
                 parameters[i] -= rate * (gradient[i] + (_options.WeightDecay * parameters[i]));
-
-            diverged = !double.IsFinite(loss) || !double.IsFinite(Norm(parameters));
-            bool last = step == _options.Steps || diverged;
-            bool traced = _options.TraceEvery > 0 && step % _options.TraceEvery == 0 && !last;
-            if (report is not null && (step % every == 0 || traced) && !last)
-                report(Point(step, rate, traced ? Trace(parameters).Trace : double.NaN));
-            if (!last)
-                continue;
-
-            HessianEstimate hessian = diverged ? new HessianEstimate(double.NaN, double.NaN, double.NaN, double.NaN) : Trace(parameters);
-            var end = Point(step, rate, hessian.Trace);
-            report?.Invoke(end);
-            return new TwoLayerReluResult(diverged, plateauSum / plateauSteps, end.TrainLoss, end.TestLoss, end.WeightNorm, end.NormRatio, hessian);
+            finite = double.IsFinite(Norm(parameters));
+            if (report is not null && step % every == 0 && step < _options.Steps && finite)
+                report(PointAfter(step));
         }
 
-        throw new InvalidOperationException("a run without steps");
+        TwoLayerReluPoint end = PointAfter(step);
+        report?.Invoke(end);
+        return new TwoLayerReluResult(!finite, step, plateauSum / plateauSteps, end.TrainLoss, end.TestLoss, end.WeightNorm, end.NormRatio,
+            end.HessianTrace, end.HessianTrace * end.WeightNorm * end.WeightNorm / parameters.Length);
 
-        TwoLayerReluPoint Point(long step, double rate, double trace)
+        TwoLayerReluPoint PointAfter(long taken)
         {
             double norm = Norm(parameters);
-            return new TwoLayerReluPoint(step, rate, _network.Loss(parameters, _train), _network.Loss(parameters, _test), norm, norm / initialNorm, trace);
+            return new TwoLayerReluPoint(taken, RateOf(taken), _network.Loss(parameters, _train), _network.Loss(parameters, _test),
+                norm, norm / initialNorm, _network.HessianTrace(parameters, _train));
         }
     }
 
-    /// <summary>The gradient of the loss on all training samples.</summary>
-    private void TrainGradient(ReadOnlySpan<double> parameters, Span<double> gradient)
-    {
-        gradient.Clear();
-        for (int i = 0; i < _train.Count; i++)
-            _network.AddGradient(parameters, _train.Input(i), _train.Targets[i], 1.0 / _train.Count, gradient);
-    }
+    private double RateOf(long step) => step <= _options.DropStep ? _options.LearningRate : _options.LearningRate * _options.DropFactor;
 
     private double BatchGradient(double[] parameters, CounterRandom batches, long step, double[] gradient)
     {
@@ -100,9 +84,6 @@ public sealed class TwoLayerReluToy
 
         return loss;
     }
-
-    private HessianEstimate Trace(double[] parameters) => HessianTrace.Estimate<double>(
-        parameters, TrainGradient, new HessianTraceOptions { Probes = _options.TraceProbes, Seed = _options.Seed, RelativeStep = TraceStep });
 
     private static double Norm(ReadOnlySpan<double> values)
     {
