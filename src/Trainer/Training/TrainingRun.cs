@@ -232,7 +232,7 @@ public sealed class TrainingRun : IDisposable
         if (source is not null)
             source.Load(_backend, _model.Parameters);
         else
-            ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed);
+            ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed, _settings.InitStd);
         _model.RefreshWeights();
         _optimizer.Start();
     }
