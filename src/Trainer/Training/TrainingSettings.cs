@@ -291,6 +291,10 @@ public sealed partial record TrainingSettings
     [Setting(ReportGroup, "batches of one evaluation", "N", Range = "[1, inf)")]
     public int EvalBatches { get; init; } = 20;
 
+    /// <summary>Steps between diagnostics; 0 for none.</summary>
+    [Setting(ReportGroup, "steps between diagnostics of every tensor, written to metrics.jsonl; 0: none", "N", Range = "[0, inf)")]
+    public int DiagnosticsEvery { get; init; }
+
     /// <summary>Steps between checkpoints; 0 for none but the last.</summary>
     [Setting(ReportGroup, "steps between checkpoints; 0: only at the end", "N", Range = "[0, inf)")]
     public int CheckpointEvery { get; init; } = 400;
