@@ -31,7 +31,7 @@ public sealed partial class HtmlReportTests
     {
         string page = Page(new Chart("t", "x", "y", [new("s", "g", [new(1, 2)])]));
         Assert.That(page, Does.Contain("default-src 'none'"));
-        Assert.That(page.Replace("http://www.w3.org/2000/svg", "", StringComparison.Ordinal), Does.Not.Match("(?i)https?:|@import|\\bsrc=|<link"));
+        Assert.That(page.Replace("http://www.w3.org/2000/svg", "", StringComparison.Ordinal), Does.Not.Match("(?i)https?:|@import|<[^>]*\\bsrc=|<link"));
         Assert.That(page, Does.Not.Contain("\r"));
     }
 
