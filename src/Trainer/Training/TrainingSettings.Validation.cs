@@ -18,6 +18,7 @@ public sealed partial record TrainingSettings
             definition.Validate(this);
         _ = DecayGroups();
         Require(!Resume || Run is not null, "--resume needs --run DIR, the run to continue.");
+        Require(BranchFrom is null || InitFrom is null, "--init-from begins a run with weights alone and --branch-from with all of a checkpoint; give one of them.");
         Require(TrainData is null == ValData is null, "--train-data and --val-data go together; give both.");
         int sources = (Data is null ? 0 : 1) + (TrainData is null ? 0 : 1) + (Input.Count == 0 ? 0 : 1);
         Require(sources <= 1, "--data, --train-data and --input each say what to train on; give one of them.");

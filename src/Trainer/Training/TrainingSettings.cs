@@ -24,6 +24,11 @@ public sealed partial record TrainingSettings
     [Setting(RunGroup, "continue the run in --run from its last checkpoint", Recorded = false)]
     public bool Resume { get; init; }
 
+    /// <summary>A run or one of its checkpoints, from which this run goes on under other settings.</summary>
+    [Setting(RunGroup, "run or checkpoint to go on from in a run of its own: its settings, optimizer state, initial norms and place in the data, but for what is given here", "PATH",
+        Default = "none")]
+    public string? BranchFrom { get; init; }
+
     /// <summary>The seed of everything random.</summary>
     [Setting(RunGroup, "seed of initialisation, data order and samples", "N")]
     public ulong Seed { get; init; } = 1;
