@@ -4,6 +4,7 @@
 #load "build/simulator.cake"
 #load "build/mutants.cake"
 #load "build/profile.cake"
+#load "build/bundle.cake"
 
 using System.Runtime.InteropServices;
 

@@ -18,6 +18,7 @@
 
 constexpr int kThreads = 256;
 constexpr double kTinyNorm = 1e-30;     // keeps a factor finite for weights that have all but vanished
+constexpr double kMaximumMultiplier = 0.5;   // beyond it CPR would turn the weights' sign
 constexpr double kClipEpsilon = 1e-6;   // torch.nn.utils.clip_grad_norm_ adds it to the norm
 
 // The root of the sum of what lies `stride` apart, for the tensors of a unit, of any unit, or for all.
@@ -54,9 +55,10 @@ __device__ __forceinline__ double norm_factor(Unit& unit, const StepInput& in, d
             if (in.step < unit.bound_step) return 1.0;
             if (in.step == unit.bound_step) {
                 unit.bound = norm * norm;
+                unit.bound_step = 0;
                 return 1.0;
             }
-            unit.multiplier = fmax(0.0, unit.multiplier + __dmul_rn(unit.rate / unit.count, __dmul_rn(norm, norm) - unit.bound));
+            unit.multiplier = fmin(kMaximumMultiplier, fmax(0.0, unit.multiplier + __dmul_rn(unit.rate / unit.count, __dmul_rn(norm, norm) - unit.bound)));
             return 1.0 - 2.0 * unit.multiplier;
         case kMaxNorm:
             return norm == 0.0 || !ratio_defined ? 1.0 : fmin(1.0, unit.strength * unit.initial_norm / norm);

@@ -10,7 +10,7 @@ enum Rule : int {
     kDecay = 2,               // 13.a: factor 1 - alpha eta lambda
     kDecayDecoupled = 3,      // 13.b: factor 1 - eta lambda
     kNormControl = 4,         // 13.c: factor 1 - k (1 - r |w0| / n)
-    kParameterBound = 5,      // CPR: multiplier += mu / count (n^2 - bound), at least 0; factor 1 - 2 multiplier
+    kParameterBound = 5,      // CPR: multiplier += mu / count (n^2 - bound), within [0, 1/2]; factor 1 - 2 multiplier
     kMaxNorm = 6,             // factor min(1, c |w0| / n)
     kSphere = 7,              // factor r |w0| / n
 };
@@ -23,7 +23,7 @@ struct Unit {
     double rate;              // k; mu
     double initial_norm;      // |w0|: of the weights that training began with
     double count;             // elements
-    int bound_step;           // CPR: the step whose end gives the bound n^2; 0: `bound` is given
+    int bound_step;           // CPR: the step whose end gives the bound n^2; 0: `bound` is known
     float factor;             // of the last step that was taken
     double norm;              // of the weights as they are stored: the root of their tensors' sums of squares
     double multiplier, bound; // CPR: its state, with which a run goes on

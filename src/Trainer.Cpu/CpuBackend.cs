@@ -92,15 +92,40 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
 
     /// <inheritdoc/>
     public void AdamUpdate(Tensor weights, Tensor gradients, Tensor firstMoment, Tensor secondMoment,
-        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares)
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares, Span<double> changes)
     {
         OperandCheck.Any(weights, ElementType.Float32);
         OperandCheck.Count(gradients, ElementType.Float32, weights.Count);
         OperandCheck.Count(firstMoment, ElementType.Float32, weights.Count);
         OperandCheck.Count(secondMoment, ElementType.Float32, weights.Count);
         OperandCheck.Updates(weights, updates, sumsOfSquares.Length);
+        OperandCheck.Updates(weights, updates, changes.Length);
         Observer?.Before(OperationCost.AdamUpdate(updates));
-        _operations.AdamUpdate(F(weights), F(gradients), F(firstMoment), F(secondMoment), updates, step, sumsOfSquares);
+        _operations.AdamUpdate(F(weights), F(gradients), F(firstMoment), F(secondMoment), updates, step, sumsOfSquares, changes);
+        Observer?.After();
+    }
+
+    /// <inheritdoc/>
+    public void SgdUpdate(Tensor weights, Tensor gradients, Tensor momentum,
+        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sumsOfSquares, Span<double> changes)
+    {
+        OperandCheck.Any(weights, ElementType.Float32);
+        OperandCheck.Count(gradients, ElementType.Float32, weights.Count);
+        OperandCheck.Count(momentum, ElementType.Float32, weights.Count);
+        OperandCheck.Updates(weights, updates, sumsOfSquares.Length);
+        OperandCheck.Updates(weights, updates, changes.Length);
+        Observer?.Before(OperationCost.SgdUpdate(updates));
+        _operations.SgdUpdate(F(weights), F(gradients), F(momentum), updates, step, sumsOfSquares, changes);
+        Observer?.After();
+    }
+
+    /// <inheritdoc/>
+    public void AddScaled(Tensor values, Tensor addend, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
+    {
+        OperandCheck.Segments(values, segments, factors.Length);
+        OperandCheck.Count(addend, ElementType.Float32, values.Count);
+        Observer?.Before(OperationCost.AddScaled(segments, factors));
+        _operations.AddScaled(F(values), F(addend), segments, factors);
         Observer?.After();
     }
 

@@ -30,29 +30,39 @@ internal sealed unsafe partial class CpuOperations<TVector>
     }
 
     public override void AdamUpdate(float* weights, float* gradients, float* firstMoment, float* secondMoment,
-        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sums)
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sums, Span<double> changes)
+    {
+        var rule = new AdamRule
+        {
+            M = firstMoment, V = secondMoment, Beta1 = step.Beta1, Beta2 = step.Beta2, Epsilon = step.Epsilon,
+            Correction1 = (float)(1.0 / (1.0 - Math.Pow(step.Beta1, step.Step))),
+            Correction2 = (float)(1.0 / (1.0 - Math.Pow(step.Beta2, step.Step))),
+        };
+        Update(rule, weights, gradients, step.GradientScale, updates, sums, changes);
+    }
+
+    public override void SgdUpdate(float* weights, float* gradients, float* momentum,
+        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sums, Span<double> changes)
+    {
+        var rule = new SgdRule { M = momentum, Momentum = step.Momentum, Gain = step.Gain, RateInMomentum = step.RateInMomentum };
+        Update(rule, weights, gradients, step.GradientScale, updates, sums, changes);
+    }
+
+    public override void AddScaled(float* values, float* addend, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
     {
         int count = 0;
-        foreach (var update in updates)
-            count += BlocksOf(update.Segment);
+        for (int i = 0; i < segments.Length; i++)
+            count += factors[i] == 0f ? 0 : BlocksOf(segments[i]);
         Block* blocks = _blocks.Ensure(count);
         int next = 0;
-        for (int i = 0; i < updates.Length; i++)
-            next = AppendBlocks(blocks, next, updates[i].Segment, i);
-        double* blockSums = _blockSums.Ensure(count);
-        fixed (SegmentUpdate* pinned = updates)
+        for (int i = 0; i < segments.Length; i++)
         {
-            var job = new AdamJob
-            {
-                W = weights, G = gradients, M = firstMoment, V = secondMoment, Blocks = blocks, Updates = pinned, Sums = blockSums,
-                Beta1 = step.Beta1, Beta2 = step.Beta2, Epsilon = step.Epsilon, GradientScale = step.GradientScale,
-                Correction1 = (float)(1.0 / (1.0 - Math.Pow(step.Beta1, step.Step))),
-                Correction2 = (float)(1.0 / (1.0 - Math.Pow(step.Beta2, step.Step))),
-            };
-            Team.Run(job, count);
+            if (factors[i] != 0f)
+                next = AppendBlocks(blocks, next, segments[i], i);
         }
 
-        AddBlockSums(blocks, blockSums, count, sums);
+        fixed (float* pinned = factors)
+            Team.Run(new AddScaledJob { Values = values, Addend = addend, Blocks = blocks, Factors = pinned }, count);
     }
 
     public override void Scale(float* values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
@@ -70,6 +80,30 @@ internal sealed unsafe partial class CpuOperations<TVector>
 
         fixed (float* pinned = factors)
             Team.Run(new ScaleJob { Values = values, Blocks = blocks, Factors = pinned }, count);
+    }
+
+    private void Update<TRule>(in TRule rule, float* weights, float* gradients, float gradientScale,
+        ReadOnlySpan<SegmentUpdate> updates, Span<double> sums, Span<double> changes)
+        where TRule : struct, IUpdateRule
+    {
+        int count = 0;
+        foreach (var update in updates)
+            count += BlocksOf(update.Segment);
+        Block* blocks = _blocks.Ensure(count);
+        int next = 0;
+        for (int i = 0; i < updates.Length; i++)
+            next = AppendBlocks(blocks, next, updates[i].Segment, i);
+        double* blockSums = _blockSums.Ensure(2 * count);
+        fixed (SegmentUpdate* pinned = updates)
+        {
+            Team.Run(new UpdateJob<TRule>
+            {
+                Rule = rule, W = weights, G = gradients, GradientScale = gradientScale, Blocks = blocks, Updates = pinned, Sums = blockSums, Changes = blockSums + count,
+            }, count);
+        }
+
+        AddBlockSums(blocks, blockSums, count, sums);
+        AddBlockSums(blocks, blockSums + count, count, changes);
     }
 
     private static int BlocksOf(Segment segment) => (int)((segment.Count + BlockElements - 1) / BlockElements);
@@ -120,41 +154,107 @@ internal sealed unsafe partial class CpuOperations<TVector>
             ScaleRow(Values + Blocks[item].Offset, Blocks[item].Count, Factors[Blocks[item].Segment]);
     }
 
-    private struct AdamJob : ITeamJob
+    private struct AddScaledJob : ITeamJob
     {
-        public required float* W, G, M, V;
+        public required float* Values, Addend, Factors;
+        public required Block* Blocks;
+
+        public readonly void Run(int item, int worker)
+        {
+            var block = Blocks[item];
+            float* to = Values + block.Offset, from = Addend + block.Offset;
+            float factor = Factors[block.Segment];
+            int i = 0;
+            for (; i <= block.Count - TVector.Width; i += TVector.Width)
+                TVector.Store(TVector.MultiplyAdd(TVector.Create(factor), TVector.Load(from + i), TVector.Load(to + i)), to + i);
+            for (; i < block.Count; i++)
+                Float1.Store(Float1.MultiplyAdd(Float1.Create(factor), Float1.Load(from + i), Float1.Load(to + i)), to + i);
+        }
+    }
+
+    /// <summary>What a gradient becomes: the state of an optimizer goes on by one step.</summary>
+    private interface IUpdateRule
+    {
+        /// <summary>The direction u: the weight becomes w - <see cref="RateOf"/> u.</summary>
+        T Step<T>(long at, T gradient, float learningRate)
+            where T : struct, IVector<T>;
+
+        /// <summary>What u is multiplied by.</summary>
+        float RateOf(float learningRate);
+    }
+
+    private struct AdamRule : IUpdateRule
+    {
+        public required float* M, V;
+        public required float Beta1, Beta2, Epsilon, Correction1, Correction2;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly T Step<T>(long at, T g, float learningRate)
+            where T : struct, IVector<T>
+        {
+            var m = T.MultiplyAdd(T.Create(Beta1), T.Load(M + at), T.Create(1f - Beta1) * g);
+            var v = T.MultiplyAdd(T.Create(Beta2), T.Load(V + at), T.Create(1f - Beta2) * g * g);
+            T.Store(m, M + at);
+            T.Store(v, V + at);
+            return m * T.Create(Correction1) / (T.Sqrt(v * T.Create(Correction2)) + T.Create(Epsilon));
+        }
+
+        public readonly float RateOf(float learningRate) => learningRate;
+    }
+
+    private struct SgdRule : IUpdateRule
+    {
+        public required float* M;
+        public required float Momentum, Gain;
+        public required bool RateInMomentum;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly T Step<T>(long at, T g, float learningRate)
+            where T : struct, IVector<T>
+        {
+            var m = T.MultiplyAdd(T.Create(Momentum), T.Load(M + at), T.Create(RateInMomentum ? learningRate : Gain) * g);
+            T.Store(m, M + at);
+            return m;
+        }
+
+        public readonly float RateOf(float learningRate) => RateInMomentum ? 1 : learningRate;
+    }
+
+    private struct UpdateJob<TRule> : ITeamJob
+        where TRule : struct, IUpdateRule
+    {
+        public required TRule Rule;
+        public required float* W, G;
+        public required float GradientScale;
         public required Block* Blocks;
         public required SegmentUpdate* Updates;
-        public required double* Sums;
-        public required float Beta1, Beta2, Epsilon, GradientScale, Correction1, Correction2;
+        public required double* Sums, Changes;
 
         public readonly void Run(int item, int worker)
         {
             var block = Blocks[item];
             var update = Updates[block.Segment];
-            var sums = Vector512<double>.Zero;
+            Vector512<double> sums = Vector512<double>.Zero, changes = Vector512<double>.Zero;
             int i = 0;
             for (; i <= block.Count - TVector.Width; i += TVector.Width)
-                TVector.AddSquares(Update<TVector>(block.Offset + i, update), ref sums);
+                Update<TVector>(block.Offset + i, update, ref sums, ref changes);
             for (; i < block.Count; i++)
-                Float1.AddSquares(Update<Float1>(block.Offset + i, update), ref sums);
+                Update<Float1>(block.Offset + i, update, ref sums, ref changes);
             Sums[item] = Vector512.Sum(sums);
+            Changes[item] = Vector512.Sum(changes);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private readonly T Update<T>(long at, in SegmentUpdate update)
+        private readonly void Update<T>(long at, in SegmentUpdate update, ref Vector512<double> sums, ref Vector512<double> changes)
             where T : struct, IVector<T>
         {
-            var w = T.Load(W + at);
-            var g = T.MultiplyAdd(T.Create(update.L2), w, T.Create(GradientScale) * T.Load(G + at));
-            var m = T.MultiplyAdd(T.Create(Beta1), T.Load(M + at), T.Create(1f - Beta1) * g);
-            var v = T.MultiplyAdd(T.Create(Beta2), T.Load(V + at), T.Create(1f - Beta2) * g * g);
-            T.Store(m, M + at);
-            T.Store(v, V + at);
-            var u = m * T.Create(Correction1) / (T.Sqrt(v * T.Create(Correction2)) + T.Create(Epsilon));
-            w = T.MultiplyAdd(T.Create(-update.LearningRate), u, T.Create(update.ShrinkBefore) * w) * T.Create(update.ShrinkAfter);
+            var old = T.Load(W + at);
+            var g = T.MultiplyAdd(T.Create(update.L2), old, T.Create(GradientScale) * T.Load(G + at));
+            var u = Rule.Step(at, g, update.LearningRate);
+            var w = T.MultiplyAdd(T.Create(-Rule.RateOf(update.LearningRate)), u, T.Create(update.ShrinkBefore) * old) * T.Create(update.ShrinkAfter);
             T.Store(w, W + at);
-            return w;
+            T.AddSquares(w, ref sums);
+            T.AddSquares(w - old, ref changes);
         }
     }
 }

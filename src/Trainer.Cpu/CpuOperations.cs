@@ -62,7 +62,12 @@ internal abstract unsafe class CpuOperations : IDisposable
     public abstract void SumOfSquares(float* values, ReadOnlySpan<Segment> segments, Span<double> sums);
 
     public abstract void AdamUpdate(float* weights, float* gradients, float* firstMoment, float* secondMoment,
-        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sums);
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sums, Span<double> changes);
+
+    public abstract void SgdUpdate(float* weights, float* gradients, float* momentum,
+        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sums, Span<double> changes);
+
+    public abstract void AddScaled(float* values, float* addend, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors);
 
     public abstract void Scale(float* values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors);
 

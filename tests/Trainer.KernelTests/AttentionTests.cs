@@ -3,6 +3,7 @@ using Trainer.Cuda.Kernels;
 namespace Trainer.KernelTests;
 
 /// <summary>Causal attention (cuda/include/attention.cuh) against <see cref="AttentionReference"/>.</summary>
+[Category("Device")]
 internal sealed class AttentionTests
 {
     private static readonly AttentionVersion[] TensorCores = [AttentionVersion.Mma, AttentionVersion.Wgmma];

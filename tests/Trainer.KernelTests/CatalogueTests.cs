@@ -143,8 +143,8 @@ internal sealed class CatalogueTests
     private static TensorTable Tensors(RegularizerOptions rule)
     {
         var layout = new ParameterLayout(new ModelConfig(L, Heads, C, T, V) { PaddedVocabulary = Vp });
-        var sums = new double[layout.Tensors.Count];
-        return new TensorTable(layout.Segments, RegularizedUnits.From(new() { Regularizer = rule }, layout, sums, sums).UnitOfTensor);
+        double[] sums = [.. Enumerable.Repeat(1.0, layout.Tensors.Count)];
+        return new TensorTable(layout.Segments, RegularizedUnits.From(new() { Regularizer = rule }, layout, sums, sums, []).UnitOfSegment);
     }
 
     private static int Width(int width, int depth) => GemmWgmmaKernels.Width(Rows, width, depth, Multiprocessors);

@@ -12,7 +12,7 @@ internal enum BufferType
 }
 
 /// <summary>Device memory with a name, and what it held before the kernels ran.</summary>
-internal sealed unsafe class DeviceBuffer : IDisposable
+internal sealed class DeviceBuffer : IDisposable
 {
     private readonly byte[] _initial;
 
@@ -47,9 +47,7 @@ internal sealed unsafe class DeviceBuffer : IDisposable
         (Name, Type, _initial) = (name, type, initial);
         if (poisoned)
             Array.Fill(initial, (byte)0xff);
-        Address = Simulator.Allocate((nuint)initial.Length, name);
-        Assert.That(Address, Is.Not.Zero, "no device memory left");
-        initial.CopyTo(new Span<byte>((void*)Address, initial.Length));
+        Address = KernelTarget.Current.Allocate(name, initial);
     }
 
     public string Name { get; }
@@ -60,21 +58,28 @@ internal sealed unsafe class DeviceBuffer : IDisposable
 
     public int Count => _initial.Length / Size(Type);
 
-    public ReadOnlySpan<byte> Bytes => new((void*)Address, _initial.Length);
+    public bool Unchanged => Bytes().AsSpan().SequenceEqual(_initial);
 
-    public bool Unchanged => Bytes.SequenceEqual(_initial);
+    /// <summary>What the buffer holds.</summary>
+    public byte[] Bytes()
+    {
+        var bytes = new byte[_initial.Length];
+        KernelTarget.Current.Read(Address, bytes);
+        return bytes;
+    }
 
     public double[] Values()
     {
+        byte[] bytes = Bytes();
         var values = new double[Count];
         for (int i = 0; i < values.Length; i++)
         {
             values[i] = Type switch
             {
-                BufferType.Bf16 => Bf16.Value(((ushort*)Address)[i]),
-                BufferType.Float => ((float*)Address)[i],
-                BufferType.Double => ((double*)Address)[i],
-                _ => ((int*)Address)[i],
+                BufferType.Bf16 => Bf16.Value(MemoryMarshal.Cast<byte, ushort>(bytes)[i]),
+                BufferType.Float => MemoryMarshal.Cast<byte, float>(bytes)[i],
+                BufferType.Double => MemoryMarshal.Cast<byte, double>(bytes)[i],
+                _ => MemoryMarshal.Cast<byte, int>(bytes)[i],
             };
         }
 
@@ -83,9 +88,9 @@ internal sealed unsafe class DeviceBuffer : IDisposable
 
     /// <summary>What the buffer holds, as structures.</summary>
     public ReadOnlySpan<T> As<T>()
-        where T : unmanaged => MemoryMarshal.Cast<byte, T>(Bytes);
+        where T : unmanaged => MemoryMarshal.Cast<byte, T>(Bytes());
 
-    public void Dispose() => Assert.That(Simulator.Free(Address), Is.Zero);
+    public void Dispose() => Assert.That(KernelTarget.Current.Free(Address));
 
     private static int Size(BufferType type) => type switch { BufferType.Bf16 => 2, BufferType.Double => 8, _ => 4 };
 }

@@ -1,9 +1,9 @@
-using System.Runtime.InteropServices;
 using Trainer.Cuda.Kernels;
 
 namespace Trainer.KernelTests;
 
 /// <summary>Casts, fills and averages; and how numbers are rounded to bf16, which the optimizer's pass does alike.</summary>
+[Category("Device")]
 internal sealed class ElementwiseTests
 {
     private const double U = TestValues.UnitRoundoff;
@@ -61,7 +61,7 @@ internal sealed class ElementwiseTests
             var (to, back) = (run.Output("to", BufferType.Bf16, values.Length), run.Output("back", BufferType.Float, values.Length));
             run.Launch(ElementwiseKernels.CastToBf16(values.Length), to, run.Float("from", values), (long)values.Length, (int)rounding, 9u, 1u);
             run.Launch(ElementwiseKernels.CastToFloat(values.Length), back, to, (long)values.Length);
-            Assert.That(MemoryMarshal.Cast<byte, float>(back.Bytes).ToArray(), Is.EqualTo(values));
+            Assert.That(back.As<float>().ToArray(), Is.EqualTo(values));
         });
     }
 

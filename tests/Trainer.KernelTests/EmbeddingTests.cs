@@ -2,6 +2,7 @@ using Trainer.Cuda.Kernels;
 
 namespace Trainer.KernelTests;
 
+[Category("Device")]
 internal sealed class EmbeddingTests
 {
     private const double U = TestValues.UnitRoundoff;

@@ -15,6 +15,7 @@ namespace Trainer.KernelTests;
 [TestFixture("wgmma 128")]
 [TestFixture("wgmma 192")]
 [TestFixture("wgmma 256")]
+[Category("Device")]
 internal sealed class GemmTests(string name)
 {
     private const double U = TestValues.UnitRoundoff;

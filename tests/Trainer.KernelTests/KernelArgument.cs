@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Trainer.KernelTests;
 
 /// <summary>An argument of a kernel: a buffer's address, a scalar, or a tensor map.</summary>
@@ -42,16 +40,4 @@ internal readonly struct KernelArgument
 internal sealed record TensorMap(DeviceBuffer Buffer, int Columns, int Rows, int BoxColumns, int BoxRows, int Planes = 0)
 {
     public const int Bytes = 128;
-
-    private const int Swizzle128 = 3;
-
-    public unsafe void Encode(void* map)
-    {
-        ulong* extent = stackalloc ulong[3] { (ulong)Columns, (ulong)Rows, (ulong)Planes };
-        ulong* pitch = stackalloc ulong[2] { (ulong)Columns * 2, (ulong)Columns * 2 * (ulong)Rows };
-        uint* box = stackalloc uint[3] { (uint)BoxColumns, (uint)BoxRows, 1 };
-        byte* error = Simulator.EncodeTensorMap(map, Buffer.Address, Planes == 0 ? 2u : 3, extent, pitch, box, Swizzle128);
-        if (error != null)
-            throw new ArgumentException($"tensor map of {Buffer.Name}: {Marshal.PtrToStringUTF8((nint)error)}");
-    }
 }

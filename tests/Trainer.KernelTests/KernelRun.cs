@@ -3,60 +3,57 @@ using Trainer.Cuda.Kernels;
 
 namespace Trainer.KernelTests;
 
-/// <summary>One run of a test's kernels in one order of execution.</summary>
+/// <summary>One run of a test's kernels in one order of execution, on the target of the process.</summary>
 /// <remarks>
-/// A test is written once, as a function of a run, and <see cref="InAllOrders"/> calls it for each order: every expectation is checked in every
-/// order, buffers that nobody expects anything of must keep their bits, and all buffers must end with the same bits in all orders.
+/// A test is written once, as a function of a run, and <see cref="InAllOrders"/> calls it for each order, on a device as often as that is asked: every
+/// expectation is checked every time, buffers that nobody expects anything of must keep their bits, and all buffers must end with the same bits.
 /// </remarks>
 internal sealed class KernelRun : IDisposable
 {
-    private static readonly (Order Order, ulong Seed)[] Orders = [(Order.Forward, 0), (Order.Reversed, 0), (Order.Random, 1), (Order.Random, 2)];
-
-    private readonly Order _order;
-    private readonly ulong _seed;
+    private readonly Execution _execution;
     private readonly List<DeviceBuffer> _buffers = [];
     private readonly HashSet<DeviceBuffer> _changing = [];
 
     private bool _failed;
 
-    private KernelRun(Order order, ulong seed) => (_order, _seed) = (order, seed);
+    private KernelRun(Execution execution) => _execution = execution;
 
     public static void InAllOrders(Action<KernelRun> test)
     {
-        if (Simulator.Missing is { } reason)
-            Assert.Ignore(reason);
+        RequireTarget();
         List<byte[]>? first = null;
-        foreach (var (order, seed) in Orders)
+        foreach (Execution execution in KernelTarget.Current.Executions)
         {
-            using var run = new KernelRun(order, seed);
+            using var run = new KernelRun(execution);
             test(run);
             if (run._failed)
                 continue;
+            run.ExpectNoDamage();
             foreach (var buffer in run._buffers.Where(buffer => !run._changing.Contains(buffer)))
                 Assert.That(buffer.Unchanged, $"{buffer.Name} is only read, but has changed");
-            var bits = run._buffers.ConvertAll(buffer => buffer.Bytes.ToArray());
+            var bits = run._buffers.ConvertAll(buffer => buffer.Bytes());
             first ??= bits;
             for (int i = 0; i < bits.Count; i++)
-                Assert.That(bits[i].AsSpan().SequenceEqual(first[i]), $"{run._buffers[i].Name} has other bits in the order {order} {seed}");
+                Assert.That(bits[i].AsSpan().SequenceEqual(first[i]), $"{run._buffers[i].Name} has other bits in {execution.Name}");
         }
     }
 
     /// <summary>A run in the forward order alone, for what does not depend on it.</summary>
     public static void Once(Action<KernelRun> test)
     {
-        if (Simulator.Missing is { } reason)
-            Assert.Ignore(reason);
-        using var run = new KernelRun(Order.Forward, 0);
+        RequireTarget();
+        using var run = new KernelRun(KernelTarget.Current.Executions[0]);
         test(run);
+        if (!run._failed)
+            run.ExpectNoDamage();
     }
 
-    /// <summary>Skips a test of what a build with AddressSanitizer does not have: races, words that were never written, counts of traffic.</summary>
+    /// <summary>Skips a test of what the target does not tell: races, words that were never written, counts of traffic.</summary>
     public static void RequireSeenAccesses()
     {
-        if (Simulator.Missing is { } reason)
+        RequireTarget();
+        if (KernelTarget.Current.Blindness is { } reason)
             Assert.Ignore(reason);
-        if (!Simulator.SeesAccesses)
-            Assert.Ignore("in this build AddressSanitizer checks the addresses of loads and stores, and the simulator does not see them");
     }
 
     /// <summary>A buffer that the kernels overwrite: filled with NaNs.</summary>
@@ -75,7 +72,7 @@ internal sealed class KernelRun : IDisposable
     public DeviceBuffer Structs<T>(string name, ReadOnlySpan<T> values, bool changing = false)
         where T : unmanaged => Add(new(name, MemoryMarshal.Cast<T, int>(values).ToArray()), changing);
 
-    /// <summary>Runs a kernel; an error of the simulator fails the test.</summary>
+    /// <summary>Runs a kernel; an error of the target fails the test.</summary>
     public void Launch(KernelLaunch launch, params ReadOnlySpan<KernelArgument> arguments) => Launch(launch, arguments, trace: false);
 
     /// <summary>Runs a kernel and counts what the memory system would have to do.</summary>
@@ -88,7 +85,7 @@ internal sealed class KernelRun : IDisposable
     /// <summary>The error that a launch ends with. What a failed one has left in the buffers is not looked at.</summary>
     public unsafe string? Error(KernelLaunch launch, params ReadOnlySpan<KernelArgument> arguments)
     {
-        string? error = Start(launch, arguments, null);
+        string? error = KernelTarget.Current.Launch(launch, arguments, _execution, null);
         _failed |= error != null;
         return error;
     }
@@ -114,42 +111,23 @@ internal sealed class KernelRun : IDisposable
         return buffer;
     }
 
+    private static void RequireTarget()
+    {
+        if (KernelTarget.Current.Missing is { } reason)
+            Assert.Ignore(reason);
+    }
+
+    private void ExpectNoDamage()
+    {
+        foreach (DeviceBuffer buffer in _buffers)
+            Assert.That(KernelTarget.Current.Damage(buffer.Address), Is.Null);
+    }
+
     private unsafe Traffic Launch(KernelLaunch launch, ReadOnlySpan<KernelArgument> arguments, bool trace)
     {
         Traffic traffic = default;
-        if (Start(launch, arguments, trace ? &traffic : null) is { } error)
-            Assert.Fail($"{error} (order {_order} {_seed})");
+        if (KernelTarget.Current.Launch(launch, arguments, _execution, trace ? &traffic : null) is { } error)
+            Assert.Fail($"{error} ({_execution.Name})");
         return traffic;
-    }
-
-    private unsafe string? Start(KernelLaunch launch, ReadOnlySpan<KernelArgument> arguments, Traffic* traffic)
-    {
-        var config = new Simulator.LaunchConfig { SharedBytes = (uint)launch.SharedBytes, Order = _order, Seed = _seed };
-        (config.Grid[0], config.Grid[1], config.Grid[2]) = ((uint)launch.Grid.X, (uint)launch.Grid.Y, (uint)launch.Grid.Z);
-        (config.Block[0], config.Block[1], config.Block[2]) = ((uint)launch.Block.X, (uint)launch.Block.Y, (uint)launch.Block.Z);
-        void** pointers = stackalloc void*[arguments.Length];
-        nuint* sizes = stackalloc nuint[arguments.Length];
-        long* scalars = stackalloc long[arguments.Length];
-        byte* maps = (byte*)NativeMemory.AlignedAlloc((nuint)(TensorMap.Bytes * (arguments.Length + 1)), 64);
-        try
-        {
-            for (int i = 0; i < arguments.Length; i++)
-            {
-                scalars[i] = arguments[i].Bits;
-                pointers[i] = &scalars[i];
-                sizes[i] = (nuint)arguments[i].Bytes;
-                if (arguments[i].Map is { } map)
-                {
-                    pointers[i] = maps + (TensorMap.Bytes * i);
-                    map.Encode(pointers[i]);
-                }
-            }
-
-            return Marshal.PtrToStringUTF8((nint)Simulator.Launch(launch.Kernel, config, pointers, sizes, arguments.Length, traffic));
-        }
-        finally
-        {
-            NativeMemory.AlignedFree(maps);
-        }
     }
 }

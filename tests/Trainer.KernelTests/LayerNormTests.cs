@@ -4,6 +4,7 @@ namespace Trainer.KernelTests;
 
 [TestFixture(KernelType.Bf16)]
 [TestFixture(KernelType.Float)]
+[Category("Device")]
 internal sealed class LayerNormTests(KernelType type)
 {
     private const double U = TestValues.UnitRoundoff;

@@ -4,6 +4,7 @@ using Trainer.Optimization;
 namespace Trainer.KernelTests;
 
 /// <summary>The pass over all parameters, with factors as the host could set them.</summary>
+[Category("Device")]
 internal sealed class OptimizerTests
 {
     private const double U = TestValues.UnitRoundoff, UBf16 = Bf16.UnitRoundoff;

@@ -27,6 +27,23 @@ internal static class RegularizerRules
         {
             Kind = RegularizerKind.DecayDecoupled, WeightDecay = 0.05, Order = RegularizerOrder.Post, WeightDecaySchedule = Schedule.Ramp(3),
         });
+        yield return Of("l2", new() { Kind = RegularizerKind.L2, WeightDecay = 0.01, Groups = Groups });
+        yield return Of("constant decay, ramped", new() { Kind = RegularizerKind.DecayConstant, WeightDecay = 0.05, WeightDecaySchedule = Schedule.Ramp(3) });
+        yield return Of("CPR with a bound", new()
+        {
+            Kind = RegularizerKind.ParameterBound, BoundRule = BoundRule.Initial, Bound = 0.98, BoundRate = 0.3, NormScope = NormScope.Global,
+        });
+        yield return Of("CPR from a warm start", new() { Kind = RegularizerKind.ParameterBound, BoundSteps = 2, BoundRate = 0.4 });
+        yield return Of("CPR before the step", new()
+        {
+            Kind = RegularizerKind.ParameterBound, BoundSteps = 1, BoundRate = 0.001, BoundPerWeight = false, Order = RegularizerOrder.Pre,
+        });
+        yield return Of("max-norm", new() { Kind = RegularizerKind.MaxNorm, NormTarget = 1, NormScope = NormScope.Tensor });
+        yield return Of("sphere of a norm", new() { Kind = RegularizerKind.Sphere, NormTarget = 3, NormTargetKind = NormTargetKind.Absolute });
+        yield return Of("sphere of a root mean square before the step", new()
+        {
+            Kind = RegularizerKind.Sphere, NormTarget = 0.1, NormTargetKind = NormTargetKind.RootMeanSquare, Order = RegularizerOrder.Pre,
+        });
         yield return Of("norm control", new() { Kind = RegularizerKind.NormControl, NormTarget = 1.5, NormRate = 0.3 });
         yield return Of("norm control, groups", new() { Kind = RegularizerKind.NormControl, NormTarget = 1.5, NormRate = 0.3, Groups = Groups });
         yield return Of("norm control of tensors, ramped", new()

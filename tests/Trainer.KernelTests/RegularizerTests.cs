@@ -8,6 +8,7 @@ using Trainer.Optimization;
 namespace Trainer.KernelTests;
 
 /// <summary>The scalars of a step: against the CPU trainer's own optimizer over several steps, and against values computed by hand.</summary>
+[Category("Device")]
 internal sealed class RegularizerTests
 {
     private const double U = TestValues.UnitRoundoff;
@@ -23,10 +24,10 @@ internal sealed class RegularizerTests
     {
         var trial = new Trial(rule);
         var (initialSums, expected) = trial.OnCpu();
-        var units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, initialSums);
+        var units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, initialSums, []);
         KernelRun.InAllOrders(run =>
         {
-            var pipeline = new StepPipeline(run, trial.Layout.Segments, units.UnitOfTensor, trial.Weights, units.Units);
+            var pipeline = new StepPipeline(run, trial.Layout.Segments, units.UnitOfSegment, trial.Weights, units.Units);
             for (int t = 1; t <= Steps; t++)
             {
                 pipeline.Step(trial.Inputs.At(t), trial.Gradients[t - 1], loss: t);
@@ -54,8 +55,8 @@ internal sealed class RegularizerTests
     {
         var trial = new Trial(rule);
         double[] initialSums = [.. trial.Layout.Tensors.Select(tensor => ReferenceOperations.SumOfSquares(trial.Weights.Doubles(), tensor.Segment))];
-        var units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, initialSums);
-        var whole = new StepPipeline(run, trial.Layout.Segments, units.UnitOfTensor, trial.Weights, units.Units);
+        var units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, initialSums, []);
+        var whole = new StepPipeline(run, trial.Layout.Segments, units.UnitOfSegment, trial.Weights, units.Units);
         StepPipeline? resumed = null;
         for (int t = 1; t <= Steps; t++)
         {
@@ -63,8 +64,8 @@ internal sealed class RegularizerTests
             resumed?.Step(trial.Inputs.At(t), trial.Gradients[t - 1]);
             if (t == Steps / 2)
             {
-                units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, whole.WeightSums.Values());
-                resumed = new StepPipeline(run, trial.Layout.Segments, units.UnitOfTensor, Floats(whole.Master), units.Units, Floats(whole.First),
+                units = RegularizedUnits.From(trial.Options, trial.Layout, initialSums, whole.WeightSums.Values(), RegularizedUnits.State(whole.Units, t));
+                resumed = new StepPipeline(run, trial.Layout.Segments, units.UnitOfSegment, Floats(whole.Master), units.Units, Floats(whole.First),
                     Floats(whole.Second));
             }
         }
@@ -110,12 +111,16 @@ internal sealed class RegularizerTests
     [Test]
     public void A_parameter_bound_accumulates_its_multiplier()
     {
-        // Four elements with a sum of squares of 8, bound 4, λ = 0, μ = 1: λ = (8 - 4) / 4 = 1, and the factor 1 - 2 λ = -1.
-        var unit = new RegularizedUnit { Rule = UnitRule.ParameterBound, After = 1, Rate = 1, Count = 4, Bound = 4 };
+        // Four elements with a sum of squares of 8, bound 4, λ = 0, μ = 0.3: λ = 0.3 (8 - 4) / 4 = 0.3, and the factor 1 - 2 λ = 0.4.
+        var unit = new RegularizedUnit { Rule = UnitRule.ParameterBound, After = 1, Rate = 0.3, Count = 4, Bound = 4 };
         float root = MathF.Sqrt(2);
         var after = StepOnce(unit, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
-        Assert.That(after.Multiplier, Is.EqualTo(1).Within(1e-6));
-        Assert.That(after.Factor, Is.EqualTo(-1).Within(1e-6));
+        Assert.That(after.Multiplier, Is.EqualTo(0.3).Within(1e-6));
+        Assert.That(after.Factor, Is.EqualTo(0.4).Within(1e-6));
+
+        // With μ = 1 it would be 1, and the factor would turn the sign: it stays at a half.
+        after = StepOnce(unit with { Rate = 1 }, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
+        Assert.That((after.Multiplier, after.Factor), Is.EqualTo((0.5, 0f)));
 
         // Below the bound the multiplier falls, not below 0; with the paper's order the factor joins the pass itself.
         after = StepOnce(unit with { Bound = 9, Multiplier = 0.1 }, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
@@ -127,10 +132,10 @@ internal sealed class RegularizerTests
 
     [TestCase(4, 0, 1)]      // not yet
     [TestCase(5, 8, 1)]      // the end of this step gives the bound
-    [TestCase(6, 0, -3)]     // 1 - 2 (8 - 0) / 4 from now on
+    [TestCase(6, 0, 0.6)]    // 1 - 2 · 0.1 (8 - 0) / 4 from now on
     public void A_warm_started_bound_is_the_norm_at_its_step(int step, double bound, double factor)
     {
-        var unit = new RegularizedUnit { Rule = UnitRule.ParameterBound, After = 1, Rate = 1, Count = 4, BoundStep = 5 };
+        var unit = new RegularizedUnit { Rule = UnitRule.ParameterBound, After = 1, Rate = 0.1, Count = 4, BoundStep = 5 };
         float root = MathF.Sqrt(2);
         var after = StepOnce(unit, [root, root, root, root], new float[4], PlainInput with { Step = step });
         Assert.That(after.Bound, Is.EqualTo(bound).Within(1e-6));
@@ -316,10 +321,10 @@ internal sealed class RegularizerTests
             using var cpu = new CpuBackend(1);
             Tensor Floats() => cpu.Allocate(ElementType.Float32, new Shape(Weights.Length));
             var tensors = new TrainingTensors(Weights: Floats(), Master: default, Gradients: Floats(), FirstMoment: Floats(), SecondMoment: Floats());
-            using var optimizer = new AdamOptimizer(cpu, Layout, tensors, Options);
+            using var optimizer = new WeightOptimizer(cpu, Layout, tensors, Options);
             cpu.Upload<float>(Weights, tensors.Weights);
             optimizer.Start();
-            double[] initialSums = optimizer.WeightSumsOfSquares().ToArray();
+            double[] initialSums = optimizer.InitialSums.ToArray();
             var steps = new List<(OptimizerStep Step, float[] Weights)>();
             foreach (float[] gradient in Gradients)
             {

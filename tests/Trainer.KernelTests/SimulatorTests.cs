@@ -7,6 +7,13 @@ internal sealed class SimulatorTests
 {
     private const int GranuleFloats = 64 * 64;
 
+    [OneTimeSetUp]
+    public void RequireSimulator()
+    {
+        if (KernelTarget.Current is not SimulatorTarget)
+            Assert.Ignore("these are tests of the simulator");
+    }
+
     [Test]
     public void Lanes_exchange_values()
     {

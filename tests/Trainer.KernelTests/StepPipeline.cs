@@ -67,7 +67,7 @@ internal sealed class StepPipeline
     public ReadOnlySpan<TensorFactors> Factors => _factors.As<TensorFactors>();
 
     /// <summary>What a step that is not taken must leave as it is.</summary>
-    public byte[] State() => [.. Master.Bytes, .. Copy.Bytes, .. First.Bytes, .. Second.Bytes, .. WeightSums.Bytes, .. _units.Bytes];
+    public byte[] State() => [.. Master.Bytes(), .. Copy.Bytes(), .. First.Bytes(), .. Second.Bytes(), .. WeightSums.Bytes(), .. _units.Bytes()];
 
     public void Step(StepInput input, float[] gradients, double? loss = null, Rounding rounding = Rounding.Nearest)
     {

@@ -3,6 +3,7 @@ using Trainer.Optimization;
 
 namespace Trainer.KernelTests;
 
+[Category("Device")]
 internal sealed class SumTests
 {
     private const double U = TestValues.UnitRoundoff;

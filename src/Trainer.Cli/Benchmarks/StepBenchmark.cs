@@ -16,7 +16,7 @@ internal static class StepBenchmark
     {
         int t = config.SequenceLength;
         using var model = new Gpt2(backend, config, batchSize, t, ModelUse.Train);
-        using var optimizer = new AdamOptimizer(backend, model.Layout, model.Tensors, new OptimizerOptions());
+        using var optimizer = new WeightOptimizer(backend, model.Layout, model.Tensors, new OptimizerOptions());
         ParameterInitializer.Initialize(backend, model.Layout, model.Parameters, seed: 1);
         model.RefreshWeights();
         optimizer.Start();

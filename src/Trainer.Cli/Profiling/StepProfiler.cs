@@ -16,7 +16,7 @@ internal sealed class StepProfiler : IDisposable
 {
     private readonly IBackend _backend;
     private readonly Gpt2 _model;
-    private readonly AdamOptimizer _optimizer;
+    private readonly WeightOptimizer _optimizer;
     private readonly ProfileClock _clock = new();
     private readonly ProfilerMarks _marks;
     private readonly HostTimeline _host;
@@ -24,7 +24,7 @@ internal sealed class StepProfiler : IDisposable
     private readonly int[] _tokens, _targets;
     private readonly int _batchSize, _sequenceLength, _microBatches;
 
-    private StepProfiler(IBackend backend, TrainingSettings settings, Gpt2 model, AdamOptimizer optimizer)
+    private StepProfiler(IBackend backend, TrainingSettings settings, Gpt2 model, WeightOptimizer optimizer)
     {
         (_backend, _model, _optimizer) = (backend, model, optimizer);
         (_batchSize, _sequenceLength) = (settings.BatchSize!.Value, settings.SeqLen!.Value);
@@ -64,7 +64,7 @@ internal sealed class StepProfiler : IDisposable
         IReadOnlyList<ProfiledStep> profiled;
         (double Step, double Host)[] plain;
         using (var model = new Gpt2(backend, config, settings.BatchSize!.Value, settings.SeqLen!.Value, ModelUse.Train, settings.RecomputeLevel()))
-        using (var optimizer = new AdamOptimizer(backend, model.Layout, model.Tensors, settings.OptimizerOptions()))
+        using (var optimizer = new WeightOptimizer(backend, model.Layout, model.Tensors, settings.OptimizerOptions()))
         using (var profiler = new StepProfiler(backend, settings, model, optimizer))
         {
             ParameterInitializer.Initialize(backend, model.Layout, model.Parameters, settings.Seed);

@@ -23,7 +23,9 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
     private readonly StepInputs _inputs;
     private readonly Rounding _rounding;
     private readonly bool _usesGraph;
+    private readonly WeightSegments _segments;
     private readonly DeviceTables _device;
+    private readonly nuint _slotBytes;
     private readonly nint _pinned;
     private readonly nint[] _done = new nint[Slots];
 
@@ -40,11 +42,14 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
     {
         (_kernels, _context, _layout, _tensors, _options) = (kernels, kernels.Context, layout, tensors, options);
         (_usesGraph, _inputs, _rounding) = (usesGraph, new StepInputs(options, seed), precision.RoundsStochastically ? Rounding.Stochastic : Rounding.Nearest);
+        _segments = options.Regularizer.Create(layout).Segments;
+        RegularizedUnits.CheckSupports(options, _segments);
         _context.MakeCurrent();
-        _device = new DeviceTables(_context, layout);
+        _device = new DeviceTables(_context, _segments);
+        _slotBytes = (nuint)sizeof(Slot) + _device.SumsBytes;
         try
         {
-            _pinned = Driver.AllocateHost(Slots * (nuint)sizeof(Slot));
+            _pinned = Driver.AllocateHost(Slots * _slotBytes);
             for (int i = 0; i < Slots; i++)
                 _done[i] = Driver.CreateEvent(timing: false);
         }
@@ -59,14 +64,14 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
     public int MostInFlight => Slots;
 
     /// <inheritdoc/>
-    public void Start(ReadOnlySpan<double> initialSums, ReadOnlySpan<double> sums)
+    public void Start(ReadOnlySpan<double> initialSums, ReadOnlySpan<double> sums, IReadOnlyList<double> state)
     {
         _context.Synchronize();
         DestroyGraph();
         (_begun, _finished) = (0, 0);
-        var units = RegularizedUnits.From(_options, _layout, initialSums, sums);
+        var units = RegularizedUnits.From(_options, _layout, initialSums, sums, state);
         _unitCount = units.Units.Length;
-        var table = new TensorTable(_layout.Segments, units.UnitOfTensor);
+        var table = new TensorTable(_segments.Segments, units.UnitOfSegment);
         _device.Set(_device.Spans, table.Spans);
         _device.Set(_device.Units, units.Units);
         _device.Set(_device.WeightSums, sums);
@@ -79,7 +84,8 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
             .. new[]
             {
                 OptimizerKernels.SquareSums(table), OptimizerKernels.SumChunks(table, 1), OptimizerKernels.BeforeStep(table),
-                OptimizerKernels.AdamUpdate(table, master, copy), OptimizerKernels.SumChunks(table, OptimizerKernels.UpdateQuantities),
+                _options.Kind == OptimizerKind.Adam ? OptimizerKernels.AdamUpdate(table, master, copy) : OptimizerKernels.SgdUpdate(table, master, copy),
+                OptimizerKernels.SumChunks(table, OptimizerKernels.UpdateQuantities),
                 OptimizerKernels.AfterStep(table),
             }.Select(launch => _kernels.Prepare(launch)),
             .. units.ScalesAfterPass ? [_kernels.Prepare(OptimizerKernels.ScaleWeights(table, master, copy))] : Array.Empty<PreparedKernel>(),
@@ -92,31 +98,39 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
     {
         _context.MakeCurrent();
         int slot = (int)(_begun % Slots);
-        Slot* pinned = (Slot*)_pinned + slot;
+        Slot* pinned = SlotOf(slot);
         pinned->Input = _inputs.At(step.Step);
         Driver.CopyToDevice(_device.Input, &pinned->Input, (nuint)sizeof(StepInput), _context.Stream);
         Run((ulong)loss.Address);
         Driver.CopyToHost(&pinned->Scalars, _device.Scalars, (nuint)sizeof(StepScalars), _context.Stream);
+        Driver.CopyToHost(pinned + 1, _device.GradientSums, _device.SumsBytes, _context.Stream);
         Driver.RecordEvent(_done[slot], _context.Stream);
         _begun++;
     }
 
     /// <inheritdoc/>
-    public PassResult Finish()
+    public PassResult Finish(StepSums sums)
     {
+        ArgumentNullException.ThrowIfNull(sums);
         _context.MakeCurrent();
         int slot = (int)(_finished % Slots);
         Driver.SynchronizeEvent(_done[slot]);
         _finished++;
-        ref StepScalars scalars = ref ((Slot*)_pinned)[slot].Scalars;
+        Slot* pinned = SlotOf(slot);
+        ref StepScalars scalars = ref pinned->Scalars;
+        if (scalars.Taken != 0)
+            _device.Read((byte*)(pinned + 1), sums);
         return new PassResult(scalars.Taken != 0, scalars.Loss, scalars.GradientNorm, scalars.WeightNorm);
     }
 
     /// <inheritdoc/>
-    public void ReadSums(Span<double> weightSums, Span<double> gradientSums)
+    public IReadOnlyList<double> State()
     {
-        _device.Get(_device.WeightSums, weightSums);
-        _device.Get(_device.GradientSums, gradientSums);
+        var units = new RegularizedUnit[_unitCount];
+        var scalars = new StepScalars[1];
+        _device.Get<RegularizedUnit>(_device.Units, units);
+        _device.Get<StepScalars>(_device.Scalars, scalars);
+        return RegularizedUnits.State(units, scalars[0].Step);
     }
 
     /// <inheritdoc/>
@@ -174,7 +188,7 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
 
     private void Launch(ulong loss)
     {
-        int n = _layout.Tensors.Count, rounding = (int)_rounding;
+        int n = _segments.Count, rounding = (int)_rounding;
         ulong gradients = (ulong)_tensors.Gradients.Address, first = (ulong)_tensors.FirstMoment.Address, second = (ulong)_tensors.SecondMoment.Address;
         ulong exact = _tensors.Exact.Type == ElementType.Float32 ? (ulong)_tensors.Exact.Address : 0;
         ulong halves = _tensors.Weights.Type == ElementType.BFloat16 ? (ulong)_tensors.Weights.Address : 0;
@@ -182,12 +196,17 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
         _launches[0].Launch(d.GradientPartial, gradients, d.Spans, n);
         _launches[1].Launch(d.GradientSums, d.GradientPartial, d.Spans, 1);
         _launches[2].Launch(d.Scalars, d.Factors, d.Units, _unitCount, d.Input, d.Spans, n, d.GradientSums, loss);
-        _launches[3].Launch(exact, halves, first, second, gradients, d.UpdatePartial, d.Spans, n, d.Factors, d.Scalars, rounding);
+        if (_options.Kind == OptimizerKind.Adam)
+            _launches[3].Launch(exact, halves, first, second, gradients, d.UpdatePartial, d.Spans, n, d.Factors, d.Scalars, rounding);
+        else
+            _launches[3].Launch(exact, halves, first, gradients, d.UpdatePartial, d.Spans, n, d.Factors, d.Scalars, rounding);
         _launches[4].Launch(d.PassSums, d.UpdatePartial, d.Spans, OptimizerKernels.UpdateQuantities);
         _launches[5].Launch(d.Scalars, d.Scales, d.WeightSums, d.Units, _unitCount, d.Input, d.Spans, n, d.PassSums);
         if (_launches.Length > 6)
             _launches[6].Launch(exact, halves, d.Spans, n, d.Scales, d.Scalars, rounding);
     }
+
+    private Slot* SlotOf(int slot) => (Slot*)(_pinned + (nint)((nuint)slot * _slotBytes));
 
     private void DestroyGraph()
     {
@@ -210,19 +229,24 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
         private readonly CudaContext _context;
         private readonly ulong _memory;
 
-        public DeviceTables(CudaContext context, ParameterLayout layout)
+        private readonly int _count;
+
+        public DeviceTables(CudaContext context, WeightSegments segments)
         {
-            _context = context;
-            long bytes = Bytes(layout);
+            (_context, _count) = (context, segments.Count);
+            long bytes = Bytes(segments);
             _memory = Driver.Allocate((nuint)bytes);
-            Divide(new Arena(new Tensor((nint)_memory, ElementType.Byte, Shape.Holding(bytes))), layout);
+            Divide(new Arena(new Tensor((nint)_memory, ElementType.Byte, Shape.Holding(bytes))), segments);
         }
 
-        private DeviceTables(Arena arena, ParameterLayout layout)
+        private DeviceTables(Arena arena, WeightSegments segments)
         {
-            _context = null!;
-            Divide(arena, layout);
+            (_context, _count) = (null!, segments.Count);
+            Divide(arena, segments);
         }
+
+        /// <summary>The bytes from <see cref="GradientSums"/> to the end of <see cref="Scales"/>: what a step finds of all segments, in one copy.</summary>
+        public nuint SumsBytes => (nuint)(Scales - GradientSums) + (nuint)(_count * sizeof(float));
 
         public ulong Spans { get; private set; }
 
@@ -265,28 +289,39 @@ internal sealed unsafe class CudaOptimizer : IOptimizerPass
             }
         }
 
+        /// <summary>Takes apart the copy that begins at <see cref="GradientSums"/>.</summary>
+        public void Read(byte* copy, StepSums sums)
+        {
+            new ReadOnlySpan<double>(copy, _count).CopyTo(sums.Gradients);
+            new ReadOnlySpan<double>(copy + (WeightSums - GradientSums), _count).CopyTo(sums.Weights);
+            new ReadOnlySpan<float>(copy + (Scales - GradientSums), _count).CopyTo(sums.Factors);
+            double* pass = (double*)(copy + (PassSums - GradientSums));
+            for (int i = 0; i < _count; i++)
+                sums.Updates[i] = pass[(OptimizerKernels.UpdateQuantities * i) + 1];
+        }
+
         public void Dispose() => _context.Quietly(() => Driver.Free(_memory));
 
-        private static long Bytes(ParameterLayout layout)
+        private static long Bytes(WeightSegments segments)
         {
             var counted = new Arena();
-            _ = new DeviceTables(counted, layout);
+            _ = new DeviceTables(counted, segments);
             return counted.Used;
         }
 
-        private void Divide(Arena arena, ParameterLayout layout)
+        private void Divide(Arena arena, WeightSegments segments)
         {
-            int n = layout.Tensors.Count;
-            int chunks = new TensorTable(layout.Segments, new int[n]).Chunks;
+            int n = segments.Count;
+            int chunks = new TensorTable(segments.Segments, new int[n]).Chunks;
             Spans = Take<TensorSpan>(n);
             Units = Take<RegularizedUnit>(n);
             Factors = Take<TensorFactors>(n);
-            Scales = Take<float>(n);
             GradientPartial = Take<double>(chunks);
             UpdatePartial = Take<double>(OptimizerKernels.UpdateQuantities * chunks);
             GradientSums = Take<double>(n);
             PassSums = Take<double>(OptimizerKernels.UpdateQuantities * n);
             WeightSums = Take<double>(n);
+            Scales = Take<float>(n);
             Scalars = Take<StepScalars>(1);
             Input = Take<StepInput>(1);
 

@@ -10,97 +10,128 @@ namespace Trainer.Cuda.Optimizer;
 /// </summary>
 /// <remarks>
 /// <code>
-/// --regularizer                     units                        rule             strength            rate
-/// none                              each group                   None             -                   -
-/// decay, decay-decoupled            each group                   Decay(Decoupled) the group's own λ   -
-/// norm-control, scope global        each group                   NormControl      the group's own r   k
-/// norm-control, scope tensor        each tensor                  NormControl      its group's r       k
+/// --regularizer              rule of each unit     strength            rate
+/// none                       None                  -                   -
+/// l2, after clipping         L2                    λ                   -
+/// decay, decay-decoupled     Decay(Decoupled)      λ                   -
+/// decay-constant             NormControl           0                   λ       a target of 0: the factor 1 - λ
+/// norm-control               NormControl           r                   k
+/// cpr                        ParameterBound        -                   μ
+/// max-norm, sphere           MaxNorm, Sphere       c, ρ                -
 /// </code>
-/// <see cref="RegularizedUnit.After"/> is the order in force: <c>--decay-order first|last</c> of the decays, <c>--norm-order pre|post</c> of norm control.
+/// λ, r, c and ρ are a group's own where it has one. <see cref="RegularizedUnit.After"/> is the order in force.
 /// </remarks>
 internal sealed class RegularizedUnits
 {
-    private readonly ParameterGroups _groups;
-    private readonly RegularizedUnit[] _units;
-    private readonly int[] _unitOfTensor;
+    // One block walks over all segments for each unit.
+    private const int MostSegments = 8192;
 
-    private RegularizedUnits(ParameterGroups groups, RegularizedUnit[] units, int[] unitOfTensor) =>
-        (_groups, _units, _unitOfTensor) = (groups, units, unitOfTensor);
+    private readonly Regularizer _regularizer;
+    private readonly RegularizedUnit[] _units;
+    private readonly int[] _unitOfSegment;
+
+    private RegularizedUnits(Regularizer regularizer, RegularizedUnit[] units, int[] unitOfSegment) =>
+        (_regularizer, _units, _unitOfSegment) = (regularizer, units, unitOfSegment);
 
     /// <summary>The units.</summary>
     public ReadOnlySpan<RegularizedUnit> Units => _units;
 
-    /// <summary>The unit of each tensor of the layout, -1 for none.</summary>
-    public ReadOnlySpan<int> UnitOfTensor => _unitOfTensor;
+    /// <summary>The unit of each segment of the regulariser, -1 for none.</summary>
+    public ReadOnlySpan<int> UnitOfSegment => _unitOfSegment;
 
     /// <summary>Whether a step ends with <see cref="OptimizerKernels.ScaleWeights"/>: a factor follows from the norm after the gradient step.</summary>
     public bool ScalesAfterPass => Array.Exists(_units, unit => unit.FollowsPass);
 
+    /// <summary>Refuses what the kernels do not know.</summary>
+    /// <exception cref="RequestException">The rule runs on the CPU only.</exception>
+    public static void CheckSupports(OptimizerOptions options, WeightSegments segments)
+    {
+        RegularizerOptions rule = options.Regularizer;
+        string? what = rule switch
+        {
+            { Kind: RegularizerKind.L2, L2BeforeClipping: true } => "--l2-position pre-clip",
+            { Kind: RegularizerKind.ParameterBound, BoundRule: BoundRule.InflectionPoint } => "--cpr-kappa ip",
+            { Kind: RegularizerKind.Sphere, NormEvery: > 1 } => "--norm-every above 1",
+            _ when options.EffectiveRates.Count > 0 => "--lr-schedule replay",
+            _ when segments.Count > MostSegments => $"--norm-scope row with more than {MostSegments} rows",
+            _ => null,
+        };
+        if (what is not null)
+            throw new RequestException($"{what} is not available on a GPU; use --device cpu.");
+    }
+
     /// <summary>Forms the units.</summary>
     /// <param name="options">The rule.</param>
     /// <param name="layout">The tensors.</param>
-    /// <param name="initialSums">Σ w² of every tensor at initialisation.</param>
-    /// <param name="sums">Σ w² of every tensor now: the same when training begins.</param>
-    /// <exception cref="ArgumentException">There is not one sum for each tensor.</exception>
+    /// <param name="initialSums">Σ w² of every segment at initialisation.</param>
+    /// <param name="sums">Σ w² of every segment now: the same when training begins.</param>
+    /// <param name="state">What the rule kept (<see cref="Regularizer.State"/>); empty when training begins.</param>
+    /// <exception cref="ArgumentException">There is not one sum for each segment.</exception>
     /// <exception cref="RequestException">An option is impossible, or a pattern matches no tensor.</exception>
     public static RegularizedUnits From(
-        OptimizerOptions options, ParameterLayout layout, ReadOnlySpan<double> initialSums, ReadOnlySpan<double> sums)
+        OptimizerOptions options, ParameterLayout layout, ReadOnlySpan<double> initialSums, ReadOnlySpan<double> sums, IReadOnlyList<double> state)
     {
         ArgumentNullException.ThrowIfNull(options);
-        ArgumentNullException.ThrowIfNull(layout);
-        int tensors = layout.Tensors.Count;
-        if (initialSums.Length != tensors || sums.Length != tensors)
-            throw new ArgumentException($"{initialSums.Length} initial and {sums.Length} present sums for {tensors} tensors");
+        Regularizer regularizer = options.Regularizer.Create(layout);
+        int segments = regularizer.Segments.Count;
+        if (initialSums.Length != segments || sums.Length != segments)
+            throw new ArgumentException($"{initialSums.Length} initial and {sums.Length} present sums for {segments} segments");
+        regularizer.Start(initialSums, state);
 
-        RegularizerOptions rule = options.Regularizer;
-        ParameterGroups groups = rule.Create(layout).Groups;
-        bool ofTensors = rule.Kind == RegularizerKind.NormControl && rule.NormScope == NormScope.Tensor;
-        var units = new List<RegularizedUnit>();
-        var unitOfTensor = new int[tensors];
-        Array.Fill(unitOfTensor, -1);
-        foreach (ParameterGroup group in groups.Groups)
+        var units = new RegularizedUnit[regularizer.Units.Count];
+        var unitOfSegment = new int[segments];
+        Array.Fill(unitOfSegment, -1);
+        for (int i = 0; i < units.Length; i++)
         {
-            foreach (int[] members in ofTensors ? group.Tensors.Select(tensor => new[] { tensor }) : [[.. group.Tensors]])
-            {
-                foreach (int tensor in members)
-                    unitOfTensor[tensor] = units.Count;
-                units.Add(Rule(rule, group.Strength) with
-                {
-                    InitialNorm = Norm(members, initialSums),
-                    Norm = Norm(members, sums),
-                    Count = members.Sum(tensor => layout.Tensors[tensor].Segment.Count),
-                    Factor = 1,
-                });
-            }
+            WeightUnit unit = regularizer.Units[i];
+            foreach (int segment in unit.Segments)
+                unitOfSegment[segment] = i;
+            units[i] = Rule(regularizer, unit) with { InitialNorm = unit.InitialNorm, Norm = unit.Norm(sums), Count = unit.Count, Factor = 1 };
         }
 
-        return new RegularizedUnits(groups, [.. units], unitOfTensor);
+        return new RegularizedUnits(regularizer, units, unitOfSegment);
     }
 
     /// <summary>The scalars before the first step: nothing has been refused.</summary>
-    /// <param name="sums">Σ w² of every tensor.</param>
-    public StepScalars Begin(ReadOnlySpan<double> sums) => new() { Taken = 1, WeightNorm = _groups.Norm(sums) };
+    /// <param name="sums">Σ w² of every segment.</param>
+    public StepScalars Begin(ReadOnlySpan<double> sums) => new() { Taken = 1, WeightNorm = _regularizer.Norm(sums) };
 
-    private static RegularizedUnit Rule(RegularizerOptions rule, double? strength)
+    /// <summary>What <see cref="Regularizer.State"/> would say of units as the kernels have left them after a step.</summary>
+    public static IReadOnlyList<double> State(ReadOnlySpan<RegularizedUnit> units, long step)
     {
-        int after = rule.EffectiveOrder == RegularizerOrder.Post ? 1 : 0;
-        return rule.Kind switch
+        var state = new List<double>();
+        foreach (ref readonly RegularizedUnit unit in units)
         {
-            RegularizerKind.None => default,
-            RegularizerKind.Decay => new() { Rule = UnitRule.Decay, After = after, Strength = strength ?? rule.WeightDecay },
-            RegularizerKind.DecayDecoupled => new() { Rule = UnitRule.DecayDecoupled, After = after, Strength = strength ?? rule.WeightDecay },
-            RegularizerKind.NormControl =>
-                new() { Rule = UnitRule.NormControl, After = after, Strength = strength ?? rule.NormTarget!.Value, Rate = rule.NormRate },
-            _ => throw new RequestException($"--regularizer {rule.Kind} has no kernel."),
-        };
+            if (unit.Rule == UnitRule.ParameterBound)
+                state.AddRange([unit.Multiplier, step < unit.BoundStep ? -1 : unit.Bound, 0, 0, 0]);
+        }
+
+        return state;
     }
 
-    // In the order of the tensors, as norm_of of cuda/regularizer.cu, so that a run that is resumed goes on with the same bits.
-    private static double Norm(int[] members, ReadOnlySpan<double> sums)
+    private static RegularizedUnit Rule(Regularizer regularizer, WeightUnit unit)
     {
-        double total = 0;
-        foreach (int tensor in members)
-            total += sums[tensor];
-        return Math.Sqrt(total);
+        RegularizerOptions rule = regularizer.Options;
+        double lambda = unit.Strength ?? rule.WeightDecay;
+        RegularizedUnit made = regularizer switch
+        {
+            L2Penalty => new() { Rule = UnitRule.L2, Strength = lambda },
+            WeightDecay when rule.Kind == RegularizerKind.Decay => new() { Rule = UnitRule.Decay, Strength = lambda },
+            WeightDecay when rule.Kind == RegularizerKind.DecayDecoupled => new() { Rule = UnitRule.DecayDecoupled, Strength = lambda },
+            WeightDecay => new() { Rule = UnitRule.NormControl, Rate = lambda },
+            NormControl control => new() { Rule = UnitRule.NormControl, Strength = control.Ratio(unit), Rate = rule.NormRate },
+            ParameterBound bound => new()
+            {
+                Rule = UnitRule.ParameterBound,
+                Rate = rule.BoundPerWeight ? rule.BoundRate : rule.BoundRate * unit.Count,
+                Multiplier = bound.Multiplier(unit),
+                Bound = double.IsNaN(bound.Bound(unit)) ? 0 : bound.Bound(unit),
+                BoundStep = double.IsNaN(bound.Bound(unit)) ? rule.BoundSteps : 0,
+            },
+            MaxNorm maximum => new() { Rule = UnitRule.MaxNorm, Strength = maximum.Ratio(unit) },
+            SphereProjection sphere => new() { Rule = UnitRule.Sphere, Strength = sphere.Ratio(unit) },
+            _ => default,
+        };
+        return made with { After = made.Rule is UnitRule.None or UnitRule.L2 || rule.EffectiveOrder == RegularizerOrder.Pre ? 0 : 1 };
     }
 }

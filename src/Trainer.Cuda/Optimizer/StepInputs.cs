@@ -23,12 +23,15 @@ internal sealed class StepInputs(OptimizerOptions options, uint seed)
             PeakRate = options.LearningRate,
             Multiplier = options.Schedule.Multiplier(step - 1),
             DecayMultiplier = rule.WeightDecaySchedule.Multiplier(step - 1),
-            TargetMultiplier = rule.NormTargetSchedule.Multiplier(step - 1),
-            RateMultiplier = rule.NormRateSchedule.Multiplier(step - 1),
+            TargetMultiplier = rule.Kind == RegularizerKind.DecayConstant ? 1 : rule.NormTargetSchedule.Multiplier(step - 1),
+            RateMultiplier = (rule.Kind == RegularizerKind.DecayConstant ? rule.WeightDecaySchedule : rule.NormRateSchedule).Multiplier(step - 1),
             Clip = options.GradientClip,
             Beta1 = options.Beta1,
             Beta2 = options.Beta2,
             Epsilon = options.Epsilon,
+            Momentum = options.Momentum,
+            Dampening = options.Dampening,
+            RateInMomentum = options.RateInMomentum ? 1 : 0,
         };
     }
 }

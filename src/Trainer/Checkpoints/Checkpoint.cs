@@ -56,7 +56,7 @@ public sealed class Checkpoint
     /// <param name="weights">All parameters of <see cref="Model"/>, overwritten.</param>
     /// <param name="optimizer">The optimizer of these parameters; takes moments, step and norms from the checkpoint.</param>
     /// <exception cref="RequestException">The checkpoint is of another model.</exception>
-    public void Load(IBackend backend, Tensor weights, AdamOptimizer optimizer)
+    public void Load(IBackend backend, Tensor weights, WeightOptimizer optimizer)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         LoadWeights(backend, weights);

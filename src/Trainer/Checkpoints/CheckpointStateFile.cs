@@ -28,6 +28,12 @@ internal static class CheckpointStateFile
 
         WriteNumbers(json, "initialSumsOfSquares", state.Optimizer.InitialSumsOfSquares);
         WriteNumbers(json, "sumsOfSquares", state.Optimizer.SumsOfSquares);
+        if (state.Optimizer.RuleState.Count > 0)
+        {
+            json.WriteString("rule", state.Optimizer.Rule);
+            WriteNumbers(json, "ruleState", state.Optimizer.RuleState);
+        }
+
         json.WriteEndObject();
         json.Flush();
     }
@@ -53,7 +59,11 @@ internal static class CheckpointStateFile
                 new OptimizerState(
                     root.GetProperty("step").GetInt64(),
                     ReadNumbers(root.GetProperty("initialSumsOfSquares")),
-                    ReadNumbers(root.GetProperty("sumsOfSquares"))));
+                    ReadNumbers(root.GetProperty("sumsOfSquares")))
+                {
+                    Rule = root.TryGetProperty("rule", out JsonElement rule) ? rule.GetString()! : string.Empty,
+                    RuleState = root.TryGetProperty("ruleState", out JsonElement ruleState) ? ReadNumbers(ruleState) : [],
+                });
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or FormatException or InvalidOperationException)
         {

@@ -47,7 +47,7 @@ public sealed class CheckpointStore
     /// <param name="progress">How far the training loop is.</param>
     /// <returns>The folder.</returns>
     /// <exception cref="RunFailedException">The disk is full or not writable; checkpoints written before are as they were.</exception>
-    public string Write(IBackend backend, ModelConfig model, Tensor weights, AdamOptimizer optimizer, TrainingProgress progress)
+    public string Write(IBackend backend, ModelConfig model, Tensor weights, WeightOptimizer optimizer, TrainingProgress progress)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         var state = new CheckpointState(progress, optimizer.State());

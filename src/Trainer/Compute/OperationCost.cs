@@ -121,6 +121,24 @@ public readonly record struct OperationCost(string Operation, Shape Sizes, long 
         return new(nameof(IWeightPasses.AdamUpdate), default, AdamBytes * count, AdamFlops * count);
     }
 
+    /// <summary>20 for each weight; 11 operations.</summary>
+    internal static OperationCost SgdUpdate(ReadOnlySpan<SegmentUpdate> updates)
+    {
+        long count = 0;
+        foreach (SegmentUpdate update in updates)
+            count += update.Segment.Count;
+        return new(nameof(IWeightPasses.SgdUpdate), default, 20 * count, 11 * count);
+    }
+
+    /// <summary>12 for each element whose factor is not 0; two operations.</summary>
+    internal static OperationCost AddScaled(ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
+    {
+        long count = 0;
+        for (int i = 0; i < segments.Length; i++)
+            count += factors[i] == 0 ? 0 : segments[i].Count;
+        return new(nameof(IWeightPasses.AddScaled), default, 12 * count, 2 * count);
+    }
+
     /// <summary>8 for each element whose factor is not 1; one operation.</summary>
     internal static OperationCost Scale(ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
     {

@@ -11,6 +11,9 @@ internal static class MetricsNames
     public static readonly JsonEncodedText GradientNorm = JsonEncodedText.Encode("gradNorm");
     public static readonly JsonEncodedText WeightNorm = JsonEncodedText.Encode("weightNorm");
     public static readonly JsonEncodedText NormRatio = JsonEncodedText.Encode("normRatio");
+    public static readonly JsonEncodedText UpdateRatio = JsonEncodedText.Encode("updateRatio");
+    public static readonly JsonEncodedText Angle = JsonEncodedText.Encode("angle");
+    public static readonly JsonEncodedText TargetGap = JsonEncodedText.Encode("targetGap");
     public static readonly JsonEncodedText StepMilliseconds = JsonEncodedText.Encode("stepMs");
     public static readonly JsonEncodedText TokensPerSecond = JsonEncodedText.Encode("tokensPerSecond");
     public static readonly JsonEncodedText ValidationLoss = JsonEncodedText.Encode("valLoss");

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Trainer.Metrics;
 
-/// <summary>One line of <c>metrics.jsonl</c>: either the metrics of a step or those of an evaluation.</summary>
+/// <summary>One line of <c>metrics.jsonl</c>: the metrics of a step, those of an evaluation, or diagnostics, which only their names tell apart.</summary>
 /// <param name="Step">The step.</param>
 /// <param name="Training">The metrics of a step, or none.</param>
 /// <param name="Evaluation">The metrics of an evaluation, or none.</param>
@@ -106,6 +106,12 @@ public static class MetricsReader
                 step = step with { WeightNorm = Value(ref json) };
             else if (Is(ref json, MetricsNames.NormRatio))
                 step = step with { NormRatio = Value(ref json) };
+            else if (Is(ref json, MetricsNames.UpdateRatio))
+                step = step with { UpdateRatio = Value(ref json) };
+            else if (Is(ref json, MetricsNames.Angle))
+                step = step with { Angle = Value(ref json) };
+            else if (Is(ref json, MetricsNames.TargetGap))
+                step = step with { TargetGap = Value(ref json) };
             else if (Is(ref json, MetricsNames.StepMilliseconds))
                 step = step with { StepMilliseconds = Value(ref json) };
             else if (Is(ref json, MetricsNames.TokensPerSecond))
@@ -118,10 +124,8 @@ public static class MetricsReader
                 json.Skip();
         }
 
-        Expect(json.TokenType == JsonTokenType.EndObject && !json.Read() && step.Step >= 0 && isStep != isEvaluation);
-        return isStep
-            ? new MetricsLine(step.Step, step, null)
-            : new MetricsLine(step.Step, null, evaluation with { Step = step.Step });
+        Expect(json.TokenType == JsonTokenType.EndObject && !json.Read() && step.Step >= 0 && !(isStep && isEvaluation));
+        return new MetricsLine(step.Step, isStep ? step : null, isEvaluation ? evaluation with { Step = step.Step } : null);
     }
 
     private static bool Is(ref Utf8JsonReader json, JsonEncodedText name) => json.ValueTextEquals(name.EncodedUtf8Bytes) && json.Read();
@@ -139,6 +143,6 @@ public static class MetricsReader
     private static void Expect(bool condition)
     {
         if (!condition)
-            throw new FormatException("expected one object with \"step\" and either \"loss\" or \"valLoss\"");
+            throw new FormatException("expected one object with \"step\" and not both \"loss\" and \"valLoss\"");
     }
 }

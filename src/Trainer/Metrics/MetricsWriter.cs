@@ -4,8 +4,9 @@ using System.Text.Json;
 namespace Trainer.Metrics;
 
 /// <summary>
-/// Appends to <c>metrics.jsonl</c>, one JSON object on each line: <c>{"step","loss","lr","gradNorm","weightNorm","normRatio","stepMs",
-/// "tokensPerSecond"}</c> for a step and <c>{"step","valLoss","trainLoss"}</c> for an evaluation.
+/// Appends to <c>metrics.jsonl</c>, one JSON object on each line: <c>{"step","loss","lr","gradNorm","weightNorm","normRatio","updateRatio","angle",
+/// "stepMs","tokensPerSecond"}</c> for a step, under norm control with <c>"targetGap"</c>; <c>{"step","valLoss","trainLoss"}</c> for an evaluation; and
+/// for diagnostics whatever was measured, by name.
 /// </summary>
 /// <remarks>
 /// A line is handed to the system as a whole before a call returns, so that a run that is killed loses nothing it has reported and
@@ -61,8 +62,24 @@ public sealed class MetricsWriter : IDisposable
         Number(MetricsNames.GradientNorm, metrics.GradientNorm);
         Number(MetricsNames.WeightNorm, metrics.WeightNorm);
         Number(MetricsNames.NormRatio, metrics.NormRatio);
+        Known(MetricsNames.UpdateRatio, metrics.UpdateRatio);
+        Known(MetricsNames.Angle, metrics.Angle);
+        Known(MetricsNames.TargetGap, metrics.TargetGap);
         Number(MetricsNames.StepMilliseconds, metrics.StepMilliseconds);
         Number(MetricsNames.TokensPerSecond, metrics.TokensPerSecond);
+        End();
+    }
+
+    /// <summary>Appends a line of diagnostics.</summary>
+    /// <param name="step">The steps taken before they were measured.</param>
+    /// <param name="values">What was measured, by name.</param>
+    /// <exception cref="RunFailedException">The disk is full.</exception>
+    public void Write(long step, IReadOnlyList<(string Name, double Value)> values)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        Begin(step);
+        foreach ((string name, double value) in values)
+            Number(JsonEncodedText.Encode(name), value);
         End();
     }
 
@@ -111,6 +128,12 @@ public sealed class MetricsWriter : IDisposable
             _json.WriteNumber(name, value);
         else
             _json.WriteString(name, double.IsNaN(value) ? MetricsNames.NaN : value > 0 ? MetricsNames.Infinity : MetricsNames.NegativeInfinity);
+    }
+
+    private void Known(JsonEncodedText name, double value)
+    {
+        if (!double.IsNaN(value))
+            Number(name, value);
     }
 
     private void End()

@@ -10,7 +10,17 @@ namespace Trainer.Metrics;
 /// <param name="StepMilliseconds">The wall time of the step.</param>
 /// <param name="TokensPerSecond">Trained tokens of the step over its wall time.</param>
 public readonly record struct StepMetrics(
-    long Step, double Loss, double LearningRate, double GradientNorm, double WeightNorm, double NormRatio, double StepMilliseconds, double TokensPerSecond);
+    long Step, double Loss, double LearningRate, double GradientNorm, double WeightNorm, double NormRatio, double StepMilliseconds, double TokensPerSecond)
+{
+    /// <summary>‖Δθ‖ / ‖θ‖ of the regularised weights; not a number when it is not known.</summary>
+    public double UpdateRatio { get; init; } = double.NaN;
+
+    /// <summary>The angle that the step turned the regularised weights by, in radians; not a number when it is not known.</summary>
+    public double Angle { get; init; } = double.NaN;
+
+    /// <summary>How far the norm is from its target, over the target; not a number without one.</summary>
+    public double TargetGap { get; init; } = double.NaN;
+}
 
 /// <summary>The result of an evaluation: mean losses in nats over the same number of tokens of each split.</summary>
 /// <param name="Step">The number of optimizer steps taken before it.</param>

@@ -13,14 +13,12 @@ public sealed class HostOptimizer : IOptimizerPass
     private const double ClipEpsilon = 1e-6;
 
     private readonly IWeightPasses _passes;
-    private readonly ParameterLayout _layout;
     private readonly TrainingTensors _tensors;
     private readonly OptimizerOptions _options;
     private readonly Regularizer _regularizer;
+    private readonly WeightSegments _segments;
     private readonly SegmentUpdate[] _updates;
-    private readonly float[] _factors;
-    private readonly double[] _weightSums;
-    private readonly double[] _gradientSums;
+    private readonly StepSums _sums;
     private readonly double[] _loss = new double[1];
     private PassResult _result = new(true, double.NaN, double.NaN, double.NaN);
 
@@ -33,23 +31,21 @@ public sealed class HostOptimizer : IOptimizerPass
     {
         ArgumentNullException.ThrowIfNull(layout);
         ArgumentNullException.ThrowIfNull(options);
-        (_passes, _layout, _tensors, _options) = (passes, layout, tensors, options);
+        (_passes, _tensors, _options) = (passes, tensors, options);
         _regularizer = options.Regularizer.Create(layout);
-        int count = layout.Tensors.Count;
-        _updates = new SegmentUpdate[count];
-        _factors = new float[count];
-        _weightSums = new double[count];
-        _gradientSums = new double[count];
+        _segments = _regularizer.Segments;
+        _updates = new SegmentUpdate[_segments.Count];
+        _sums = new StepSums(_segments.Count);
     }
 
     /// <inheritdoc/>
     public int MostInFlight => 1;
 
     /// <inheritdoc/>
-    public void Start(ReadOnlySpan<double> initialSums, ReadOnlySpan<double> sums)
+    public void Start(ReadOnlySpan<double> initialSums, ReadOnlySpan<double> sums, IReadOnlyList<double> state)
     {
-        sums.CopyTo(_weightSums);
-        _regularizer.Start(initialSums);
+        sums.CopyTo(_sums.Weights);
+        _regularizer.Start(initialSums, state);
         _result = new PassResult(true, double.NaN, double.NaN, double.NaN);
     }
 
@@ -61,23 +57,26 @@ public sealed class HostOptimizer : IOptimizerPass
         _loss[0] = double.NaN;
         if (!loss.IsNone)
             _passes.Download<double>(loss, _loss);
-        _passes.SumOfSquares(_tensors.Gradients, _layout.Segments, _gradientSums);
-        double gradientNorm = Norm(_gradientSums);
+        AddPenalty(step);
+        _passes.SumOfSquares(_tensors.Gradients, _segments.Segments, _sums.Gradients);
+        double gradientNorm = Norm(_sums.Gradients);
         bool taken = double.IsFinite(gradientNorm) && (loss.IsNone || double.IsFinite(_loss[0]));
         if (taken)
             Update(step, gradientNorm);
-        _result = new PassResult(taken, _loss[0], gradientNorm, _regularizer.Groups.Norm(_weightSums));
+        _result = new PassResult(taken, _loss[0], gradientNorm, _regularizer.Norm(_sums.Weights));
     }
 
     /// <inheritdoc/>
-    public PassResult Finish() => _result;
-
-    /// <inheritdoc/>
-    public void ReadSums(Span<double> weightSums, Span<double> gradientSums)
+    public PassResult Finish(StepSums sums)
     {
-        _weightSums.CopyTo(weightSums);
-        _gradientSums.CopyTo(gradientSums);
+        ArgumentNullException.ThrowIfNull(sums);
+        if (_result.Taken)
+            sums.CopyFrom(_sums);
+        return _result;
     }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<double> State() => _regularizer.State;
 
     /// <inheritdoc/>
     public void Dispose()
@@ -92,22 +91,49 @@ public sealed class HostOptimizer : IOptimizerPass
         return Math.Sqrt(total);
     }
 
+    private void AddPenalty(in RegularizerStep step)
+    {
+        if (_regularizer is not L2Penalty { Options.L2BeforeClipping: true } penalty)
+            return;
+        penalty.Coefficients(step, _sums.Factors);
+        _passes.AddScaled(_tensors.Gradients, _tensors.Weights, _segments.Segments, _sums.Factors);
+    }
+
     private void Update(in RegularizerStep step, double gradientNorm)
     {
-        double clip = _options.GradientClip > 0 ? Math.Min(1, _options.GradientClip / (gradientNorm + ClipEpsilon)) : 1;
+        ReadOnlySpan<Segment> segments = _segments.Segments;
         float rate = (float)(step.PeakLearningRate * step.Multiplier);
-        ReadOnlySpan<Segment> segments = _layout.Segments;
         for (int i = 0; i < segments.Length; i++)
             _updates[i] = new SegmentUpdate(segments[i], rate, L2: 0, ShrinkBefore: 1, ShrinkAfter: 1);
-        _regularizer.BeforeStep(step, _weightSums, _updates);
-        _passes.AdamUpdate(_tensors.Weights, _tensors.Gradients, _tensors.FirstMoment, _tensors.SecondMoment, _updates,
-            new AdamStep((float)_options.Beta1, (float)_options.Beta2, (float)_options.Epsilon, step.Step, (float)clip), _weightSums);
+        if (!double.IsNaN(step.EffectiveRate))
+        {
+            float effective = (float)(step.EffectiveRate * _regularizer.Norm(_sums.Weights));
+            foreach (int segment in _regularizer.Members)
+                _updates[segment] = _updates[segment] with { LearningRate = effective };
+        }
 
-        Array.Fill(_factors, 1f);
-        if (!_regularizer.AfterStep(step, _weightSums, _factors))
+        _regularizer.BeforeStep(step, _sums.Weights, _updates);
+        TakeStep(step.Step, (float)(_options.GradientClip > 0 ? Math.Min(1, _options.GradientClip / (gradientNorm + ClipEpsilon)) : 1));
+        _sums.Factors.Fill(1f);
+        if (!_regularizer.AfterStep(step, _sums.Weights, _sums.Factors))
             return;
-        _passes.Scale(_tensors.Weights, segments, _factors);
-        for (int i = 0; i < _factors.Length; i++)
-            _weightSums[i] *= (double)_factors[i] * _factors[i];
+        _passes.Scale(_tensors.Weights, segments, _sums.Factors);
+        for (int i = 0; i < segments.Length; i++)
+            _sums.Weights[i] *= (double)_sums.Factors[i] * _sums.Factors[i];
+    }
+
+    private void TakeStep(long step, float clip)
+    {
+        if (_options.Kind == OptimizerKind.Adam)
+        {
+            _passes.AdamUpdate(_tensors.Weights, _tensors.Gradients, _tensors.FirstMoment, _tensors.SecondMoment, _updates,
+                new AdamStep((float)_options.Beta1, (float)_options.Beta2, (float)_options.Epsilon, step, clip), _sums.Weights, _sums.Updates);
+            return;
+        }
+
+        // torch's first step fills the buffer with the gradient itself.
+        bool first = step == 1;
+        _passes.SgdUpdate(_tensors.Weights, _tensors.Gradients, _tensors.FirstMoment, _updates,
+            new SgdStep(first ? 0 : (float)_options.Momentum, first ? 1 : (float)(1 - _options.Dampening), _options.RateInMomentum, clip), _sums.Weights, _sums.Updates);
     }
 }

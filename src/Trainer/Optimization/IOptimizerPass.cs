@@ -17,10 +17,12 @@ public readonly record struct PassResult(bool Taken, double Loss, double Gradien
 /// </summary>
 public interface IOptimizerPass : IDisposable
 {
-    /// <summary>Sets the norms that the first step begins with.</summary>
-    /// <param name="initialSums">Σ w² of every tensor at initialisation: what targets and ratios refer to.</param>
-    /// <param name="sums">Σ w² of every tensor now.</param>
-    void Start(ReadOnlySpan<double> initialSums, ReadOnlySpan<double> sums);
+    /// <summary>Sets what the first step begins with.</summary>
+    /// <param name="initialSums">Σ w² of every segment (<see cref="Regularizer.Segments"/>) at initialisation: what targets and ratios refer to.</param>
+    /// <param name="sums">Σ w² of every segment now.</param>
+    /// <param name="state">The <see cref="State"/> of the run that is continued; empty for a new one.</param>
+    /// <exception cref="RequestException">The rule cannot work on these weights.</exception>
+    void Start(ReadOnlySpan<double> initialSums, ReadOnlySpan<double> sums, IReadOnlyList<double> state);
 
     /// <summary>Begins step t. At most <see cref="MostInFlight"/> steps are begun before the oldest is finished.</summary>
     /// <param name="step">t and the schedule's values.</param>
@@ -28,10 +30,11 @@ public interface IOptimizerPass : IDisposable
     void Begin(in RegularizerStep step, Tensor loss);
 
     /// <summary>Waits for the oldest step that was begun and not finished.</summary>
-    PassResult Finish();
+    /// <param name="sums">What the step found of every segment; overwritten unless it was not taken.</param>
+    PassResult Finish(StepSums sums);
 
-    /// <summary>Waits for all steps and reads Σ w² of every tensor, as the last step left it, and Σ g² as the last step found it.</summary>
-    void ReadSums(Span<double> weightSums, Span<double> gradientSums);
+    /// <summary>What the regulariser keeps from step to step (<see cref="Regularizer.State"/>). Waits for all steps.</summary>
+    IReadOnlyList<double> State();
 
     /// <summary>How many steps can be in flight.</summary>
     int MostInFlight { get; }

@@ -17,7 +17,7 @@ public interface IWeightPasses
     /// u = (m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + ε)
     /// w = (ShrinkBefore · w - learningRate · u) · ShrinkAfter
     /// </code>
-    /// The pass also gives the sum of squares of the new weights of each segment, so that no norm needs a pass of its own.
+    /// The pass also gives the sums of squares of the new weights and of their change, so that no norm and no angle needs a pass of its own.
     /// </summary>
     /// <param name="weights">All parameters, updated in place.</param>
     /// <param name="gradients">Their gradients, as long.</param>
@@ -26,8 +26,31 @@ public interface IWeightPasses
     /// <param name="updates">The segments, in ascending order without overlap, with their factors.</param>
     /// <param name="step">The scalars of this step.</param>
     /// <param name="sumsOfSquares">Σ w² of each segment's new weights, overwritten.</param>
+    /// <param name="changes">Σ (Δw)² of each segment, overwritten.</param>
     void AdamUpdate(Tensor weights, Tensor gradients, Tensor firstMoment, Tensor secondMoment,
-        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares);
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares, Span<double> changes);
+
+    /// <summary>
+    /// One step of stochastic gradient descent with momentum over every parameter, in one pass over memory:
+    /// <code>
+    /// g = gradientScale · gradients + L2 · w
+    /// m = momentum · m + gain · g           u = learningRate · m      the learning rate outside, as in torch.optim.SGD
+    /// m = momentum · m + learningRate · g   u = m                     inside, as in Loshchilov and Hutter (2019), algorithm 1
+    /// w = (ShrinkBefore · w - u) · ShrinkAfter
+    /// </code>
+    /// </summary>
+    /// <param name="weights">All parameters, updated in place.</param>
+    /// <param name="gradients">Their gradients, as long.</param>
+    /// <param name="momentum">m, updated in place.</param>
+    /// <param name="updates">The segments, in ascending order without overlap, with their factors.</param>
+    /// <param name="step">The scalars of this step.</param>
+    /// <param name="sumsOfSquares">Σ w² of each segment's new weights, overwritten.</param>
+    /// <param name="changes">Σ (Δw)² of each segment, overwritten.</param>
+    void SgdUpdate(Tensor weights, Tensor gradients, Tensor momentum,
+        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sumsOfSquares, Span<double> changes);
+
+    /// <summary>Adds a multiple of one tensor to another: <c>values += factor · addend</c> in each segment; a factor of exactly 0 costs nothing.</summary>
+    void AddScaled(Tensor values, Tensor addend, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors);
 
     /// <summary>Multiplies each segment by its factor; a factor of exactly 1 costs nothing.</summary>
     void Scale(Tensor values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors);

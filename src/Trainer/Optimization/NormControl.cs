@@ -1,3 +1,5 @@
+using Trainer.Model;
+
 namespace Trainer.Optimization;
 
 /// <summary>
@@ -6,100 +8,40 @@ namespace Trainer.Optimization;
 /// </summary>
 /// <remarks>
 /// Below the target weights grow, above it they shrink; r = 0 is weight decay and k = 1 a sphere. A unit whose norm is zero has nothing
-/// to scale, and one whose initial norm was zero has no ratio to hold; both are left alone, the latter unless its target is 0.
+/// to scale and is left alone.
 /// </remarks>
-public sealed class NormControl : Regularizer
+/// <param name="layout">Where each tensor is.</param>
+/// <param name="groups">The regularised set; a group's own strength is its target.</param>
+/// <param name="options">Target, rate, schedules, scope and order.</param>
+public sealed class NormControl(ParameterLayout layout, ParameterGroups groups, RegularizerOptions options) : NormRule(layout, groups, options)
 {
-    // Keeps the factor finite for weights that have all but vanished.
-    private const double TinyNorm = 1e-30;
-
-    private readonly RegularizerOptions _options;
-    private readonly Unit[] _units;
-
-    /// <summary>Forms the units that share a norm.</summary>
-    /// <param name="groups">The regularised set; a group's own strength is its r.</param>
-    /// <param name="options">Target, rate, schedules, scope and order.</param>
-    public NormControl(ParameterGroups groups, RegularizerOptions options)
-        : base(groups)
+    /// <summary>r_t ‖θ₀‖, the norm that a unit is steered to in a step.</summary>
+    public double TargetNorm(WeightUnit unit, long step)
     {
-        ArgumentNullException.ThrowIfNull(groups);
-        ArgumentNullException.ThrowIfNull(options);
-        _options = options;
-        var units = new List<Unit>();
-        foreach (ParameterGroup group in groups.Groups)
-        {
-            double target = group.Strength ?? options.NormTarget
-                ?? throw new RequestException("--regularizer norm-control needs --norm-target.");
-            if (options.NormScope == NormScope.Global)
-                units.Add(new Unit(target, [.. group.Tensors]));
-            else
-                units.AddRange(group.Tensors.Select(tensor => new Unit(target, [tensor])));
-        }
+        ArgumentNullException.ThrowIfNull(unit);
+        return TargetRatio(unit, step) * unit.InitialNorm;
+    }
 
-        _units = [.. units];
+    /// <summary>(‖θ‖ - τ) / τ over all units, where τ² adds up their squared target norms.</summary>
+    /// <param name="sumsOfSquares">Σ w² of every segment after the step.</param>
+    /// <param name="step">t.</param>
+    public double Gap(ReadOnlySpan<double> sumsOfSquares, long step)
+    {
+        double squares = 0;
+        foreach (WeightUnit unit in Units)
+            squares += Math.Pow(TargetNorm(unit, step), 2);
+        double target = Math.Sqrt(squares);
+        return (Norm(sumsOfSquares) - target) / target;
     }
 
     /// <inheritdoc/>
-    public override void Start(ReadOnlySpan<double> initialSumsOfSquares)
+    protected override double Factor(WeightUnit unit, in RegularizerStep step, double norm)
     {
-        foreach (Unit unit in _units)
-            unit.InitialNorm = unit.Norm(initialSumsOfSquares);
-    }
-
-    /// <inheritdoc/>
-    public override void BeforeStep(in RegularizerStep step, ReadOnlySpan<double> sumsOfSquares, Span<SegmentUpdate> updates)
-    {
-        if (_options.EffectiveOrder != RegularizerOrder.Pre)
-            return;
-        foreach (Unit unit in _units)
-        {
-            float factor = Factor(unit, step, sumsOfSquares);
-            foreach (int tensor in unit.Tensors)
-                updates[tensor] = updates[tensor] with { ShrinkBefore = factor };
-        }
-    }
-
-    /// <inheritdoc/>
-    public override bool AfterStep(in RegularizerStep step, ReadOnlySpan<double> sumsOfSquares, Span<float> factors)
-    {
-        if (_options.EffectiveOrder != RegularizerOrder.Post)
-            return false;
-        bool any = false;
-        foreach (Unit unit in _units)
-        {
-            float factor = Factor(unit, step, sumsOfSquares);
-            any |= factor != 1;
-            foreach (int tensor in unit.Tensors)
-                factors[tensor] = factor;
-        }
-
-        return any;
-    }
-
-    private float Factor(Unit unit, in RegularizerStep step, ReadOnlySpan<double> sumsOfSquares)
-    {
-        double norm = unit.Norm(sumsOfSquares);
-        if (norm == 0 || (unit.InitialNorm == 0 && unit.Target != 0))
+        if (norm == 0)
             return 1;
-        double ratio = 1 + ((unit.Target - 1) * _options.NormTargetSchedule.Multiplier(step.Step - 1));
-        double rate = _options.NormRate * _options.NormRateSchedule.Multiplier(step.Step - 1);
-        return (float)(1 - (rate * (1 - (ratio * unit.InitialNorm / Math.Max(norm, TinyNorm)))));
+        double rate = Options.NormRate * Options.NormRateSchedule.Multiplier(step.Step - 1);
+        return 1 - (rate * (1 - (TargetRatio(unit, step.Step) * unit.InitialNorm / Math.Max(norm, TinyNorm))));
     }
 
-    private sealed class Unit(double target, int[] tensors)
-    {
-        public double Target { get; } = target;
-
-        public int[] Tensors { get; } = tensors;
-
-        public double InitialNorm { get; set; }
-
-        public double Norm(ReadOnlySpan<double> sumsOfSquares)
-        {
-            double sum = 0;
-            foreach (int tensor in Tensors)
-                sum += sumsOfSquares[tensor];
-            return Math.Sqrt(sum);
-        }
-    }
+    private double TargetRatio(WeightUnit unit, long step) => 1 + ((Ratio(unit) - 1) * Options.NormTargetSchedule.Multiplier(step - 1));
 }

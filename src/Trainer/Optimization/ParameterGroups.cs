@@ -83,16 +83,6 @@ public sealed class ParameterGroups
     /// <summary>C = |P|, the number of regularised parameters.</summary>
     public long ParameterCount { get; }
 
-    /// <summary>The norm of the regularised set.</summary>
-    /// <param name="sumsOfSquares">Σ w² of every tensor of the layout.</param>
-    public double Norm(ReadOnlySpan<double> sumsOfSquares)
-    {
-        double sum = 0;
-        foreach (int tensor in _members)
-            sum += sumsOfSquares[tensor];
-        return Math.Sqrt(sum);
-    }
-
     private static bool IsRegularized(ParameterKind kind, ParameterGroupOptions options) => kind switch
     {
         ParameterKind.TokenEmbedding => options.DecayEmbeddings,

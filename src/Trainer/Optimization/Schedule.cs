@@ -14,6 +14,15 @@ public enum ScheduleShape
 
     /// <summary>Warm-up, stable, decay: stays at 1 and ends with a straight line to the final fraction (Hu et al. 2024).</summary>
     WarmupStableDecay,
+
+    /// <summary>Jumps: at 1 until the first of <see cref="Schedule.Points"/>, from each of them on at its value.</summary>
+    Step,
+
+    /// <summary>Straight lines between <see cref="Schedule.Points"/>; before the first at its value, after the last at its.</summary>
+    Piecewise,
+
+    /// <summary>The values of <see cref="Schedule.Recorded"/>, one for each step.</summary>
+    Replay,
 }
 
 /// <summary>
@@ -27,6 +36,7 @@ public enum ScheduleShape
 /// W ≤ it ≤ D    linear  m + (1 - m) (1 - p)             p = (it - W) / (D - W)
 ///               cosine  m + (1 - m) (1 + cos πp) / 2
 ///               wsd     m + (1 - m) (1 - p'), and 1 before the decay begins at S = max(W, D (1 - d));   p' = (it - S) / (D - S)
+/// W ≤ it        step, piecewise, replay   what is said of them
 /// it > D        m, but 1 for a constant schedule
 /// </code>
 /// D may exceed the steps of the run; then the run ends before the final fraction is reached.
@@ -54,6 +64,12 @@ public sealed record Schedule
     /// <summary>d, the share of <see cref="Steps"/> that the decay of <see cref="ScheduleShape.WarmupStableDecay"/> takes.</summary>
     public double DecayFraction { get; init; } = 0.2;
 
+    /// <summary>Steps, counted from 0 and ascending, with multipliers, of <see cref="ScheduleShape.Step"/> and <see cref="ScheduleShape.Piecewise"/>.</summary>
+    public IReadOnlyList<(long Step, double Multiplier)> Points { get; init; } = [];
+
+    /// <summary>The multiplier of each step of <see cref="ScheduleShape.Replay"/>.</summary>
+    public IReadOnlyList<double> Recorded { get; init; } = [];
+
     /// <summary>The schedule min(1, t / steps), with t = it + 1; 1 at every step when <paramref name="steps"/> is at most 1.</summary>
     public static Schedule Ramp(long steps) => new() { WarmupSteps = Math.Max(steps - 1, 0) };
 
@@ -68,7 +84,10 @@ public sealed record Schedule
             ScheduleShape.Constant => 1,
             ScheduleShape.Linear => Between(1 - Progress(stepFromZero, WarmupSteps)),
             ScheduleShape.Cosine => Between(0.5 * (1 + Math.Cos(Math.PI * Progress(stepFromZero, WarmupSteps)))),
-            _ => Between(1 - Progress(stepFromZero, Math.Max(WarmupSteps, Steps * (1 - DecayFraction)))),
+            ScheduleShape.WarmupStableDecay => Between(1 - Progress(stepFromZero, Math.Max(WarmupSteps, Steps * (1 - DecayFraction)))),
+            ScheduleShape.Step => LastPoint(stepFromZero) is var point and >= 0 ? Points[point].Multiplier : 1,
+            ScheduleShape.Piecewise => Interpolated(stepFromZero),
+            _ => Recorded[(int)stepFromZero],
         };
     }
 
@@ -80,7 +99,7 @@ public sealed record Schedule
             throw new RequestException($"--warmup-steps must be 0 or more, but is {WarmupSteps}.");
         if (WarmupOffset is not (0 or 1))
             throw new RequestException($"--warmup-offset must be 0 or 1, but is {WarmupOffset}.");
-        if (Shape != ScheduleShape.Constant && Steps < 1)
+        if (Shape is ScheduleShape.Linear or ScheduleShape.Cosine or ScheduleShape.WarmupStableDecay && Steps < 1)
             throw new RequestException($"the learning rate's schedule needs the number of steps over which it decays (--steps), but has {Steps}.");
         if (FinalFraction is not (>= 0 and <= 1))
             throw new RequestException($"--final-lr-fraction must lie in [0, 1], but is {Number.Text(FinalFraction)}.");
@@ -92,4 +111,23 @@ public sealed record Schedule
     private double Between(double share) => FinalFraction + ((1 - FinalFraction) * share);
 
     private double Progress(long step, double start) => step >= Steps ? 1 : Math.Max(0, (step - start) / (Steps - start));
+
+    private int LastPoint(long step)
+    {
+        int last = Points.Count - 1;
+        while (last >= 0 && Points[last].Step > step)
+            last--;
+        return last;
+    }
+
+    private double Interpolated(long step)
+    {
+        int left = LastPoint(step);
+        if (left < 0)
+            return Points[0].Multiplier;
+        if (left == Points.Count - 1)
+            return Points[left].Multiplier;
+        ((long from, double start), (long to, double end)) = (Points[left], Points[left + 1]);
+        return start + ((end - start) * (step - from) / (to - from));
+    }
 }

@@ -1,6 +1,6 @@
 namespace Trainer.Optimization;
 
-/// <summary>Consecutive elements of the one allocation that holds all parameters: one tensor of one layer.</summary>
+/// <summary>Consecutive elements of the one allocation that holds all parameters: one tensor of one layer, or a row of it.</summary>
 /// <param name="Offset">The index of the first element.</param>
 /// <param name="Count">The number of elements.</param>
 public readonly record struct Segment(long Offset, long Count);
@@ -20,3 +20,10 @@ public readonly record struct SegmentUpdate(Segment Segment, float LearningRate,
 /// <param name="Step">t, counted from 1, for the bias correction.</param>
 /// <param name="GradientScale">What every gradient is multiplied by first: the clip factor.</param>
 public readonly record struct AdamStep(float Beta1, float Beta2, float Epsilon, long Step, float GradientScale);
+
+/// <summary>The scalars of one step of SGD with momentum that all segments share.</summary>
+/// <param name="Momentum">What the buffer keeps of itself, in [0, 1).</param>
+/// <param name="Gain">What a gradient is multiplied by on its way into the buffer; not used with <paramref name="RateInMomentum"/>.</param>
+/// <param name="RateInMomentum">Whether the learning rate is inside the buffer (Loshchilov and Hutter 2019, algorithm 1) or outside it (torch).</param>
+/// <param name="GradientScale">What every gradient is multiplied by first: the clip factor.</param>
+public readonly record struct SgdStep(float Momentum, float Gain, bool RateInMomentum, float GradientScale);

@@ -24,7 +24,7 @@ public sealed class TrainingRun : IDisposable
     private readonly IBackend _backend;
     private readonly RunDirectory _directory;
     private readonly Gpt2 _model;
-    private readonly AdamOptimizer _optimizer;
+    private readonly WeightOptimizer _optimizer;
     private readonly BatchLoader _loader;
     private readonly Evaluator _evaluator;
     private readonly CheckpointStore _checkpoints;
@@ -43,13 +43,14 @@ public sealed class TrainingRun : IDisposable
 
     private TrainingRun(TrainingSettings settings, TrainingData data, IBackend backend, RunDirectory directory, Checkpoint? checkpoint, ModelSource? source)
     {
-        (_settings, _data, _backend, _directory, _lastCheckpoint) = (settings, data, backend, directory, checkpoint?.Path);
+        bool branches = checkpoint is not null && !IsInside(checkpoint, directory);
+        (_settings, _data, _backend, _directory, _lastCheckpoint) = (settings, data, backend, directory, branches ? null : checkpoint?.Path);
         int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
         _checkpoints = new CheckpointStore(directory.Paths.Checkpoints, settings.Keep);
-        var choices = checkpoint is null ? RunRecord.NoChoices : RunRecord.Choices(directory.Paths.Config);
+        var choices = checkpoint is null || branches ? RunRecord.NoChoices : RunRecord.Choices(directory.Paths.Config);
         _model = new Gpt2(backend, ConfigOf(settings, data, checkpoint?.Model ?? source?.Config), b, t, ModelUse.Train, settings.RecomputeLevel(),
             choices);
-        _optimizer = new AdamOptimizer(backend, _model.Layout, _model.Tensors, settings.OptimizerOptions());
+        _optimizer = new WeightOptimizer(backend, _model.Layout, _model.Tensors, settings.OptimizerOptions());
         _stepsAhead = backend.RunsAhead ? 1 : 0;
         _loader = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
         _evaluator = new Evaluator(data, b, t, settings.EvalBatches);
@@ -57,7 +58,7 @@ public sealed class TrainingRun : IDisposable
         _targets = new int[b * t];
         _microBatches = settings.TotalBatchTokens!.Value / (b * t);
         _stepMilliseconds = new List<double>(Math.Min(settings.Steps, LongestTimeline));
-        Begin(checkpoint, source);
+        Begin(checkpoint, branches, source);
 
         // Not before: a request that is refused must leave the record of a resumed run as it is.
         RunRecord.Write(directory, settings, data, backend, choices);
@@ -91,7 +92,9 @@ public sealed class TrainingRun : IDisposable
             if (settings.Resume)
                 RunRecord.CheckSameData(directory.Paths.Config, data);
             string? newest = settings.Resume ? new CheckpointStore(directory.Paths.Checkpoints).FindNewest() : null;
-            var checkpoint = newest is null ? null : Checkpoint.Open(newest);
+            var checkpoint = newest is not null ? Checkpoint.Open(newest)
+                : settings.BranchFrom is { } origin ? BranchPoint.Open(origin, data)
+                : null;
             var source = checkpoint is null && settings.InitFrom is { } weights ? ModelSource.Open(weights) : null;
             settings = Complete(settings, checkpoint?.Model ?? source?.Config);
             if (checkpoint is not null)
@@ -177,13 +180,17 @@ public sealed class TrainingRun : IDisposable
     {
         if (settings.Seed != checkpoint.State.Progress.Seed)
             throw new RequestException($"--seed {settings.Seed} is not that of the run, which began with {checkpoint.State.Progress.Seed}; leave the option out.");
+        if (settings.BranchFrom is not null && settings.Steps == checkpoint.Step)
+            throw new RequestException($"the checkpoint has taken all of --steps {settings.Steps}; a branch counts on from there, so give more.");
         if (settings.Steps < checkpoint.Step)
             throw new RequestException($"--steps {settings.Steps} is less than the {checkpoint.Step} steps that the run has taken; give more steps to go on.");
     }
 
     private static void CheckFits(TrainingSettings settings, TrainingData data, IBackend backend)
     {
-        var loaded = settings.InitFrom is { } path ? ModelSource.Open(path).Config : null;
+        var loaded = settings.BranchFrom is { } origin ? BranchPoint.Open(origin, data).Model
+            : settings.InitFrom is { } path ? ModelSource.Open(path).Config
+            : null;
         settings = Complete(settings, loaded);
         int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
         var config = ConfigOf(settings, data, loaded);
@@ -203,7 +210,10 @@ public sealed class TrainingRun : IDisposable
         return path;
     }
 
-    private void Begin(Checkpoint? checkpoint, ModelSource? source)
+    private static bool IsInside(Checkpoint checkpoint, RunDirectory directory) =>
+        Path.GetFullPath(checkpoint.Path).StartsWith(Path.GetFullPath(directory.Paths.Checkpoints) + Path.DirectorySeparatorChar, StringComparison.Ordinal);
+
+    private void Begin(Checkpoint? checkpoint, bool branches, ModelSource? source)
     {
         if (checkpoint is not null)
         {
@@ -211,6 +221,8 @@ public sealed class TrainingRun : IDisposable
             _model.RefreshWeights();
             var progress = checkpoint.State.Progress;
             _loader.Position = progress.DataPosition;
+            if (branches)
+                return;
             _savedStep = checkpoint.Step;
             if (progress.BestValidationLoss is { } best)
                 _best = new EvaluationMetrics(progress.BestStep, best, double.NaN);
@@ -257,7 +269,12 @@ public sealed class TrainingRun : IDisposable
         double milliseconds = Stopwatch.GetElapsedTime(_finished, now).TotalMilliseconds;
         _finished = now;
         var metrics = new StepMetrics(step.Step, step.Loss, step.LearningRate, step.GradientNorm, step.WeightNorm, step.NormRatio,
-            milliseconds, _settings.TotalBatchTokens!.Value / milliseconds * 1000);
+            milliseconds, _settings.TotalBatchTokens!.Value / milliseconds * 1000)
+        {
+            UpdateRatio = step.UpdateRatio,
+            Angle = step.Angle,
+            TargetGap = step.TargetGap,
+        };
         _metrics.Write(metrics);
         _stepMilliseconds.Add(milliseconds);
         return metrics;

@@ -19,55 +19,78 @@ public sealed partial record TrainingSettings
     };
 
     /// <summary>The optimizer and its regulariser, with everything filled in that is not given.</summary>
-    /// <exception cref="RequestException">A value is impossible.</exception>
+    /// <exception cref="RequestException">A value is impossible, or the run to replay is too short.</exception>
     public OptimizerOptions OptimizerOptions()
     {
         TrainingSettings settings = WithDefaults();
-        var schedule = new Schedule
-        {
-            Shape = LrSchedule switch
-            {
-                "linear" => ScheduleShape.Linear,
-                "cosine" => ScheduleShape.Cosine,
-                "wsd" => ScheduleShape.WarmupStableDecay,
-                _ => ScheduleShape.Constant,
-            },
-            WarmupSteps = settings.WarmupSteps!.Value,
-            WarmupOffset = WarmupOffset,
-            Steps = LrDecaySteps ?? Steps,
-            FinalFraction = FinalLrFraction,
-            DecayFraction = WsdDecayFraction,
-        };
+        var whole = new Schedule { Steps = LrDecaySteps ?? Steps, FinalFraction = FinalLrFraction, DecayFraction = WsdDecayFraction };
+        bool replays = LrSchedule == Replay;
+        Schedule learningRate = ScheduleText.Parse("--lr-schedule", replays ? "cosine" : LrSchedule,
+            whole with { WarmupSteps = settings.WarmupSteps!.Value, WarmupOffset = WarmupOffset });
         return new OptimizerOptions
         {
+            Kind = Optimizer == "sgd" ? OptimizerKind.Sgd : OptimizerKind.Adam,
             LearningRate = settings.Lr!.Value,
-            Schedule = schedule,
+            Schedule = learningRate,
+            EffectiveRates = replays ? RecordedCourse.Read(ReplayOf("--lr-schedule"), Steps).EffectiveRates : [],
             Beta1 = AdamBeta1,
             Beta2 = AdamBeta2,
             Epsilon = AdamEps,
+            Momentum = Momentum,
+            Dampening = Dampening,
+            RateInMomentum = LrInMomentum,
             GradientClip = GradClip,
-            Regularizer = settings.RegularizerOptions(schedule),
+            Regularizer = settings.RegularizerOptions(learningRate, whole),
         }.Validated();
     }
 
-    private RegularizerOptions RegularizerOptions(Schedule learningRate) => new()
+    private const string Replay = "replay";
+
+    private RegularizerOptions RegularizerOptions(Schedule learningRate, Schedule whole) => new()
     {
         Kind = Regularizer switch
         {
             "none" => RegularizerKind.None,
+            "l2" => RegularizerKind.L2,
             "decay" => RegularizerKind.Decay,
             "decay-decoupled" => RegularizerKind.DecayDecoupled,
-            _ => RegularizerKind.NormControl,
+            "decay-constant" => RegularizerKind.DecayConstant,
+            "norm-control" => RegularizerKind.NormControl,
+            "cpr" => RegularizerKind.ParameterBound,
+            "max-norm" => RegularizerKind.MaxNorm,
+            _ => RegularizerKind.Sphere,
         },
-        Order = Regularizer == "norm-control"
+        Order = IsNormRule
             ? NormOrder == "pre" ? RegularizerOrder.Pre : null
             : DecayOrder == "last" ? RegularizerOrder.Post : null,
         WeightDecay = WeightDecay!.Value,
-        NormTarget = NormTarget,
-        NormTargetSchedule = Schedule.Ramp(NormRampSteps!.Value),
+        WeightDecaySchedule = CourseOf("--weight-decay-schedule", WeightDecaySchedule, learningRate, whole),
+        L2BeforeClipping = L2Position == "pre-clip",
+        NormTarget = ReplaysNorm ? 2 : NormTarget,
+        NormTargetKind = NormTargetKind switch
+        {
+            "absolute" => Trainer.Optimization.NormTargetKind.Absolute,
+            "rms" => Trainer.Optimization.NormTargetKind.RootMeanSquare,
+            _ => Trainer.Optimization.NormTargetKind.Ratio,
+        },
+        NormTargetSchedule = NormTargetSchedule == "ramp" ? Schedule.Ramp(NormRampSteps!.Value)
+            : ReplaysNorm ? RecordedCourse.Read(ReplayOf("--norm-target-schedule"), Steps).NormTargets
+            : CourseOf("--norm-target-schedule", NormTargetSchedule, learningRate, whole),
         NormRate = NormRate,
-        NormRateSchedule = NormRateSchedule == "lr" ? learningRate : Schedule.Constant,
-        NormScope = NormScope == "tensor" ? Trainer.Optimization.NormScope.Tensor : Trainer.Optimization.NormScope.Global,
+        NormRateSchedule = CourseOf("--norm-rate-schedule", NormRateSchedule, learningRate, whole),
+        NormScope = NormScope is { } scope ? Enum.Parse<NormScope>(scope, ignoreCase: true) : null,
+        NormEvery = NormEvery,
+        BoundRule = CprKappa switch
+        {
+            "k" => BoundRule.Given,
+            "k-i0" => BoundRule.Initial,
+            "ws" => BoundRule.WarmStart,
+            _ => BoundRule.InflectionPoint,
+        },
+        Bound = CprBound,
+        BoundSteps = CprSteps!.Value,
+        BoundRate = CprRate,
+        BoundPerWeight = CprRatePer == "weights",
         Groups = new ParameterGroupOptions
         {
             DecayEmbeddings = DecayEmbeddings,
@@ -77,4 +100,14 @@ public sealed partial record TrainingSettings
             Overrides = DecayGroups(),
         },
     };
+
+    private bool IsNormRule => Regularizer is "norm-control" or "cpr" or "max-norm" or "sphere";
+
+    private bool ReplaysNorm => Regularizer == "norm-control" && NormTargetSchedule == Replay;
+
+    private string ReplayOf(string option) => ReplayRun
+        ?? throw new RequestException($"{option} replay needs --replay-run DIR, the run whose course is replayed.");
+
+    private static Schedule CourseOf(string option, string text, Schedule learningRate, Schedule whole) =>
+        text == "lr" ? learningRate : ScheduleText.Parse(option, text, whole);
 }

@@ -18,11 +18,15 @@ public sealed partial record TrainingSettings
             definition.Validate(this);
         _ = DecayGroups();
         Require(!Resume || Run is not null, "--resume needs --run DIR, the run to continue.");
+        Require(BranchFrom is null || InitFrom is null, "--init-from begins a run with weights alone and --branch-from with all of a checkpoint; give one of them.");
         Require(TrainData is null == ValData is null, "--train-data and --val-data go together; give both.");
         int sources = (Data is null ? 0 : 1) + (TrainData is null ? 0 : 1) + (Input.Count == 0 ? 0 : 1);
         Require(sources <= 1, "--data, --train-data and --input each say what to train on; give one of them.");
-        Require(Regularizer != "norm-control" || NormTarget is not null,
+        Require(Regularizer != "norm-control" || NormTarget is not null || ReplaysNorm,
             "--regularizer norm-control needs --norm-target R, the weight norm to reach over the initial one.\nA run with --regularizer decay shows the ratio it ends with.");
+        Require(Regularizer != "max-norm" || NormTarget is not null,
+            "--regularizer max-norm needs --norm-target R, the norm not to exceed: usual are 3 to 4 with --norm-target-kind absolute.");
+        Require(!ReplaysNorm || NormTarget is null, "--norm-target-schedule replay takes every target from --replay-run; leave --norm-target out.");
     }
 
     /// <summary>
@@ -45,8 +49,15 @@ public sealed partial record TrainingSettings
             BatchSize = BatchSize ?? preset.BatchSize,
             Lr = lr,
             WarmupSteps = WarmupSteps ?? twentieth,
-            WeightDecay = WeightDecay ?? (Regularizer == "decay-decoupled" ? 0.1 * lr : 0.1),
+            WeightDecay = WeightDecay ?? Regularizer switch
+            {
+                "decay-decoupled" or "decay-constant" => 0.1 * lr,
+                "l2" => 1e-4,
+                _ => 0.1,
+            },
+            NormTarget = NormTarget ?? (Regularizer == "sphere" ? 1 : null),
             NormRampSteps = NormRampSteps ?? twentieth,
+            CprSteps = CprSteps ?? Math.Max(1, CprKappa == "ip" ? (WarmupSteps ?? twentieth) / 10 : 2 * (WarmupSteps ?? twentieth)),
         };
         long pass = (long)settings.BatchSize.Value * settings.SeqLen.Value;
         Require(pass <= int.MaxValue, $"--batch-size {settings.BatchSize} x --seq-len {settings.SeqLen} is too many tokens for one pass; make the batch smaller.");

@@ -1,4 +1,5 @@
 using Trainer.Model;
+using Trainer.Optimization;
 
 namespace Trainer.Training;
 
@@ -22,6 +23,11 @@ public sealed partial record TrainingSettings
     /// <summary>Whether to continue the run in <see cref="Run"/>.</summary>
     [Setting(RunGroup, "continue the run in --run from its last checkpoint", Recorded = false)]
     public bool Resume { get; init; }
+
+    /// <summary>A run or one of its checkpoints, from which this run goes on under other settings.</summary>
+    [Setting(RunGroup, "run or checkpoint to go on from in a run of its own: its settings, optimizer state, initial norms and place in the data, but for what is given here", "PATH",
+        Default = "none")]
+    public string? BranchFrom { get; init; }
 
     /// <summary>The seed of everything random.</summary>
     [Setting(RunGroup, "seed of initialisation, data order and samples", "N")]
@@ -108,7 +114,7 @@ public sealed partial record TrainingSettings
     public double? Lr { get; init; }
 
     /// <summary>The course of the learning rate after warm-up.</summary>
-    [Setting(OptimizerGroup, "course of the learning rate after warm-up", Values = "constant|linear|cosine|wsd")]
+    [Setting(OptimizerGroup, "course of the learning rate after warm-up: " + ScheduleText.Forms + "; replay: the effective learning rate of --replay-run", "SCHEDULE")]
     public string LrSchedule { get; init; } = "cosine";
 
     /// <summary>Steps over which the learning rate rises linearly to its peak.</summary>
@@ -131,8 +137,12 @@ public sealed partial record TrainingSettings
     [Setting(OptimizerGroup, "share of --steps that decay, with --lr-schedule wsd", "X", Range = "[0, 1]")]
     public double WsdDecayFraction { get; init; } = 0.2;
 
+    /// <summary>The run whose metrics are replayed.</summary>
+    [Setting(OptimizerGroup, "run whose effective learning rate or norm is replayed", "DIR", Default = "none")]
+    public string? ReplayRun { get; init; }
+
     /// <summary>The rule of the gradient step.</summary>
-    [Setting(OptimizerGroup, "rule of the gradient step", Values = "adam")]
+    [Setting(OptimizerGroup, "rule of the gradient step", Values = "adam|sgd")]
     public string Optimizer { get; init; } = "adam";
 
     /// <summary>β₁ of Adam.</summary>
@@ -147,46 +157,103 @@ public sealed partial record TrainingSettings
     [Setting(OptimizerGroup, "added to the root of Adam's second moment", "X", Range = "(0, inf)")]
     public double AdamEps { get; init; } = 1e-8;
 
+    /// <summary>What SGD's buffer keeps of itself.</summary>
+    [Setting(OptimizerGroup, "share of its buffer that SGD keeps", "X", Range = "[0, 1)")]
+    public double Momentum { get; init; } = 0.9;
+
+    /// <summary>What a gradient loses on its way into SGD's buffer.</summary>
+    [Setting(OptimizerGroup, "share of a gradient that does not join SGD's buffer", "X", Range = "[0, 1)")]
+    public double Dampening { get; init; }
+
+    /// <summary>Whether SGD's buffer holds steps instead of gradients.</summary>
+    [Setting(OptimizerGroup, "SGD with the learning rate inside its buffer, not outside as in torch")]
+    public bool LrInMomentum { get; init; }
+
     /// <summary>The longest gradient; 0 does not clip.</summary>
     [Setting(OptimizerGroup, "largest norm of the gradient; 0: no clipping", "X", Range = "[0, inf)")]
     public double GradClip { get; init; } = 1;
 
     /// <summary>The rule that acts on weights besides the gradient.</summary>
-    [Setting(RegularizerGroup, "rule besides the gradient: decay shrinks weights by lr x strength, decay-decoupled by schedule x strength, norm-control steers their norm",
-        Values = "none|decay|decay-decoupled|norm-control")]
+    [Setting(RegularizerGroup, "rule besides the gradient: decay shrinks weights by lr x strength, decay-decoupled by schedule x strength, decay-constant by strength; "
+        + "l2 adds strength x weight to the gradient; norm-control steers the norm to a target, max-norm bounds it, sphere fixes it; cpr bounds each tensor's",
+        Values = "none|l2|decay|decay-decoupled|decay-constant|norm-control|cpr|max-norm|sphere")]
     public string Regularizer { get; init; } = "decay";
 
-    /// <summary>The strength λ of either decay.</summary>
-    [Setting(RegularizerGroup, "strength of weight decay", "X", Range = "[0, inf)", Default = "0.1; 0.1 x --lr for decay-decoupled")]
+    /// <summary>The strength λ of a decay or of L2.</summary>
+    [Setting(RegularizerGroup, "strength of weight decay or of l2", "X", Range = "[0, inf)", Default = "0.1; 0.1 x --lr for decay-decoupled and decay-constant, 1e-4 for l2")]
     public double? WeightDecay { get; init; }
+
+    /// <summary>What λ is multiplied by at each step, besides what the rule says.</summary>
+    [Setting(RegularizerGroup, "course of --weight-decay: " + ScheduleText.Forms + "; lr: that of the learning rate", "SCHEDULE")]
+    public string WeightDecaySchedule { get; init; } = "constant";
 
     /// <summary>Whether decay acts before or after the gradient step.</summary>
     [Setting(RegularizerGroup, "decay before (first) or after (last) the gradient step", Values = "first|last")]
     public string DecayOrder { get; init; } = "first";
 
-    /// <summary>r, the weight norm to reach over the initial one.</summary>
-    [Setting(RegularizerGroup, "weight norm to reach, over the initial norm; norm-control needs it", "R", Range = "[0, inf)", Default = "none")]
+    /// <summary>Whether the L2 gradient is clipped with that of the loss.</summary>
+    [Setting(RegularizerGroup, "l2 joins the gradient after clipping, as in torch, or before it", Values = "post-clip|pre-clip")]
+    public string L2Position { get; init; } = "post-clip";
+
+    /// <summary>The weight norm to reach or not to exceed.</summary>
+    [Setting(RegularizerGroup, "weight norm to reach; the bound of max-norm, the radius of sphere; norm-control and max-norm need it", "R", Range = "[0, inf)",
+        Default = "none; 1 for sphere")]
     public double? NormTarget { get; init; }
+
+    /// <summary>What the target norm is measured by.</summary>
+    [Setting(RegularizerGroup, "--norm-target over the initial norm, as a norm, or as a root mean square", Values = "ratio|absolute|rms")]
+    public string NormTargetKind { get; init; } = "ratio";
+
+    /// <summary>How the target goes from the initial norm to <see cref="NormTarget"/>.</summary>
+    [Setting(RegularizerGroup, "course of the target, 0: the initial norm, 1: --norm-target; ramp: over --norm-ramp-steps; " + ScheduleText.Forms + "; replay: the norm ratio of --replay-run",
+        "SCHEDULE")]
+    public string NormTargetSchedule { get; init; } = "ramp";
+
+    /// <summary>Steps over which the target rises linearly from 1 to <see cref="NormTarget"/>.</summary>
+    [Setting(RegularizerGroup, "steps over which the target goes linearly from the initial norm to --norm-target", "N", Range = "[0, inf)", Default = "5 % of --steps")]
+    public int? NormRampSteps { get; init; }
 
     /// <summary>k, the share of the way to the target norm that is gone in each step.</summary>
     [Setting(RegularizerGroup, "share of the way to the target norm gone in each step", "K", Range = "[0, 1]")]
     public double NormRate { get; init; } = 0.01;
 
-    /// <summary>Whether the norm rate follows the learning rate schedule.</summary>
-    [Setting(RegularizerGroup, "course of --norm-rate: constant, or that of the learning rate", Values = "constant|lr")]
+    /// <summary>What k is multiplied by at each step.</summary>
+    [Setting(RegularizerGroup, "course of --norm-rate: " + ScheduleText.Forms + "; lr: that of the learning rate", "SCHEDULE")]
     public string NormRateSchedule { get; init; } = "constant";
 
-    /// <summary>Steps over which the target rises linearly from 1 to <see cref="NormTarget"/>.</summary>
-    [Setting(RegularizerGroup, "steps over which the target goes linearly from 1 to --norm-target", "N", Range = "[0, inf)", Default = "5 % of --steps")]
-    public int? NormRampSteps { get; init; }
-
     /// <summary>Which weights share a norm.</summary>
-    [Setting(RegularizerGroup, "one norm for all weights, or one for each tensor", Values = "global|tensor")]
-    public string NormScope { get; init; } = "global";
+    [Setting(RegularizerGroup, "one norm for all weights, for each tensor, or for each row of a matrix", Values = "global|tensor|row",
+        Default = "row for max-norm, tensor for cpr, else global")]
+    public string? NormScope { get; init; }
 
     /// <summary>Whether the norm is taken after or before the gradient step.</summary>
     [Setting(RegularizerGroup, "norm taken after (post) or before (pre) the gradient step", Values = "post|pre")]
     public string NormOrder { get; init; } = "post";
+
+    /// <summary>Steps from one projection of the sphere to the next.</summary>
+    [Setting(RegularizerGroup, "steps from one projection of sphere to the next", "N", Range = "[1, inf)")]
+    public int NormEvery { get; init; } = 1;
+
+    /// <summary>How CPR finds its bounds.</summary>
+    [Setting(RegularizerGroup, "bound of cpr: a sum of squares (k), a multiple of the initial one (k-i0), the one after --cpr-steps (ws), or where its growth slows (ip)",
+        Values = "k|k-i0|ws|ip")]
+    public string CprKappa { get; init; } = "ws";
+
+    /// <summary>κ or its multiple.</summary>
+    [Setting(RegularizerGroup, "bound or multiple of cpr with --cpr-kappa k or k-i0", "X", Range = "(0, inf)")]
+    public double CprBound { get; init; } = 1;
+
+    /// <summary>The warm start of CPR, or the time between its samples.</summary>
+    [Setting(RegularizerGroup, "steps before cpr takes its bound, or between its samples", "N", Range = "[1, inf)", Default = "2 x --warmup-steps; a tenth of it for ip")]
+    public int? CprSteps { get; init; }
+
+    /// <summary>μ of CPR.</summary>
+    [Setting(RegularizerGroup, "rate at which cpr's multiplier follows", "X", Range = "(0, inf)")]
+    public double CprRate { get; init; } = 1;
+
+    /// <summary>Whether μ is divided by the number of weights.</summary>
+    [Setting(RegularizerGroup, "whether --cpr-rate is divided by the number of weights of each tensor", Values = "weights|none")]
+    public string CprRatePer { get; init; } = "weights";
 
     /// <summary>Whether the token embedding is regularised.</summary>
     [Setting(RegularizerGroup, "regularise the token embedding")]

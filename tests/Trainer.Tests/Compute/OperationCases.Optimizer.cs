@@ -72,12 +72,14 @@ internal static partial class OperationCases
                 Operand.Float("weights", new(count), w), Operand.Float("gradients", new(count), g), Operand.Float("firstMoment", new(count), m),
                 Operand.Float("secondMoment", new(count), v),
             ],
-            (backend, x, results) => ((IWeightPasses)backend).AdamUpdate(x[0], x[1], x[2], x[3], updates, step, results),
+            (backend, x, results) => ((IWeightPasses)backend).AdamUpdate(
+                x[0], x[1], x[2], x[3], updates, step, results.AsSpan(0, updates.Length), results.AsSpan(updates.Length)),
             () =>
             {
                 double[] newW = w.Doubles(), newM = m.Doubles(), newV = v.Doubles();
                 double[] wTolerance = new double[count], mTolerance = new double[count], vTolerance = new double[count];
-                double[] sums = new double[updates.Length], sumTolerances = new double[updates.Length];
+                // Sums of squares of the new weights, then of their changes.
+                double[] sums = new double[2 * updates.Length], sumTolerances = new double[2 * updates.Length];
                 for (int s = 0; s < updates.Length; s++)
                 {
                     var update = updates[s];
@@ -94,6 +96,9 @@ internal static partial class OperationCases
                         double uError = (mTolerance[i] / m1 / denominator) + (u * ((0.5 * vTolerance[i] / Math.Max(newV[i], 1e-30)) + (8 * U)));
                         wTolerance[i] = update.ShrinkAfter * ((update.LearningRate * uError) + (4 * U * ((update.ShrinkBefore * Math.Abs(w[i])) + (update.LearningRate * u))));
                         sumTolerances[s] += (2 * Math.Abs(newW[i]) * wTolerance[i]) + (1e-13 * newW[i] * newW[i]);
+                        double change = Math.Abs(newW[i] - w[i]), error = wTolerance[i] + (U * change);
+                        sums[updates.Length + s] += change * change;
+                        sumTolerances[updates.Length + s] += (2 * change * error) + (error * error);
                     }
 
                     sums[s] = ReferenceOperations.SumOfSquares(newW, update.Segment);
@@ -105,6 +110,6 @@ internal static partial class OperationCases
                     new(Expectation.Results, sums, sumTolerances),
                 ];
             },
-            results: updates.Length));
+            results: 2 * updates.Length));
     }
 }

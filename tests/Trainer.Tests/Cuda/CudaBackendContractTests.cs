@@ -4,6 +4,7 @@ using Trainer.Tests.Compute;
 namespace Trainer.Tests.Cuda;
 
 /// <summary>The contract of every backend, in each precision, at the sizes that the CUDA kernels take.</summary>
+[Category("Device")]
 [TestFixture("fp32")]
 [TestFixture("tf32")]
 [TestFixture("bf16-mixed")]

@@ -9,6 +9,7 @@ using Trainer.Training;
 namespace Trainer.Tests.Cuda;
 
 /// <summary>Whole training runs on the simulated GPU, beside those of the CPU.</summary>
+[Category("Device")]
 public sealed class CudaTrainingTests
 {
     private const int LaunchFailed = 719, OutOfMemory = 2, DeviceLost = 46;
@@ -123,6 +124,7 @@ public sealed class CudaTrainingTests
     [Test]
     public void Nothing_depends_on_when_the_device_does_its_work()
     {
+        SimulatedDriver.RequireSimulated();
         var settings = _settings with { Steps = 4, CheckpointEvery = 2 };
         Train(settings with { Run = _folder.PathOf("eager") }, Options("bf16-mixed"));
         SimulatedDriver.SetLazy(true);
@@ -186,6 +188,7 @@ public sealed class CudaTrainingTests
     [Test]
     public void A_failed_device_ends_the_run_with_its_words_and_leaves_the_last_checkpoint([Values(LaunchFailed, DeviceLost)] int code)
     {
+        SimulatedDriver.RequireSimulated();
         var settings = _settings with { Run = _folder.PathOf("run"), CheckpointEvery = 4 };
         var error = WithFailures(() => Assert.Throws<RunFailedException>(() => Train(settings, Options("bf16-mixed"), new TrainingRecorder
         {
@@ -201,6 +204,7 @@ public sealed class CudaTrainingTests
     [Test]
     public void Memory_that_runs_out_at_any_allocation_is_said_and_given_back()
     {
+        SimulatedDriver.RequireSimulated();
         var settings = _settings with { Run = _folder.PathOf("whole"), Steps = 2 };
         foreach (string call in new[] { "cuMemAlloc_v2", "cuMemHostAlloc" })
         {

@@ -5,21 +5,36 @@ using Trainer.Cuda;
 
 namespace Trainer.Tests.Cuda;
 
-/// <summary>The driver simulator of <c>native/</c>, as the driver of this process.</summary>
+/// <summary>
+/// The driver simulator of <c>native/</c>, as the driver of this process. Tests that need nothing but a driver run on a GPU too, with that of the machine:
+/// they have the category Device, and the environment says so.
+/// </summary>
 internal static unsafe class SimulatedDriver
 {
     private static readonly string? Folder = Built();
+    private static readonly bool IsMachines = Environment.GetEnvironmentVariable("TRAINER_TEST_DEVICE") == "cuda";
 
-    /// <summary>Whether it is built, or the environment names a folder with another driver, as for the same tests on a GPU.</summary>
-    public static bool IsThere => Folder is not null || LibrarySearch.OnlyFolder(null) is not null;
+    /// <summary>Whether it is built, the environment names a folder with a driver, or the machine's own is to be tested.</summary>
+    public static bool IsThere => IsMachines || Folder is not null || LibrarySearch.OnlyFolder(null) is not null;
+
+    /// <summary>Whether the driver that was loaded is a simulator: a GPU's neither fails on request nor tells what it holds.</summary>
+    private static bool IsSimulated => NativeLibrary.TryGetExport(CudaLibraries.Load(CudaLibrary.Driver), "simcudaReset", out _);
 
     /// <summary>Makes it the driver, or skips the test where it is not built.</summary>
     public static void Require()
     {
         if (!IsThere)
             Assert.Ignore("the driver simulator is not built; ./build.sh --target=Native builds it");
-        if (LibrarySearch.OnlyFolder(null) is null)
+        if (!IsMachines && LibrarySearch.OnlyFolder(null) is null)
             CudaLibraries.Folder = Folder;
+    }
+
+    /// <summary>Skips a test of what only the simulator does.</summary>
+    public static void RequireSimulated()
+    {
+        Require();
+        if (!IsSimulated)
+            Assert.Ignore("this test makes the driver simulator fail or wait, or knows what its cuBLAS offers");
     }
 
     /// <summary>A new CUDA backend over it, or skips the test where it is not built.</summary>
@@ -49,9 +64,11 @@ internal static unsafe class SimulatedDriver
             return ((delegate* unmanaged<byte*, long>)Entry("simcudaCallCount"))(name);
     }
 
-    /// <summary>What has been created and not destroyed, a line for each.</summary>
+    /// <summary>What has been created and not destroyed, a line for each; empty where the driver does not tell.</summary>
     public static string LiveObjects()
     {
+        if (!IsSimulated)
+            return string.Empty;
         byte* text = stackalloc byte[4096];
         _ = ((delegate* unmanaged<byte*, int, int>)Entry("simcudaLiveObjects"))(text, 4096);
         return Marshal.PtrToStringUTF8((nint)text)!;

@@ -94,7 +94,7 @@ public sealed class Gpt2Tests
         using var model = new Gpt2(_backend, config, B, T, ModelUse.Train);
         ParameterInitializer.Initialize(_backend, model.Layout, model.Parameters, seed: 1);
         var options = new OptimizerOptions { LearningRate = 1e-2, Regularizer = new RegularizerOptions { Kind = RegularizerKind.None } };
-        using var optimizer = new AdamOptimizer(_backend, model.Layout, model.Tensors, options);
+        using var optimizer = new WeightOptimizer(_backend, model.Layout, model.Tensors, options);
         optimizer.Start();
         var random = new Random(3);
         int[] tokens = [.. Enumerable.Range(0, B * T).Select(_ => random.Next(50))];

@@ -139,9 +139,7 @@ public sealed class NormControlTests(Func<IBackend> create, double normError)
             Order = order,
         }));
         var reference = new AdamReference([.. trial.Read().Select(w => (double)w)]);
-        int[][] units = scope == NormScope.Global
-            ? [[.. trial.Indices(OptimizerTrial.HasTwoDimensions)]]
-            : [.. trial.Layout.Tensors.Where(OptimizerTrial.HasTwoDimensions).Select(tensor => trial.Indices(t => t == tensor).ToArray())];
+        int[][] units = trial.Units(scope);
         static double Norm(double[] weights, int[] unit) => Math.Sqrt(unit.Sum(i => weights[i] * weights[i]));
         double[] initial = [.. units.Select(unit => Norm(reference.Weights, unit))];
 
@@ -203,18 +201,18 @@ public sealed class NormControlTests(Func<IBackend> create, double normError)
     }
 
     [Test]
-    public void A_unit_that_began_at_zero_is_left_to_the_gradient()
+    public void A_unit_that_begins_at_zero_is_refused_unless_its_target_is_zero([Values] NormTargetKind kind)
     {
         var groups = new ParameterGroupOptions { DecayBias = true };
-        var rule = new RegularizerOptions { Kind = RegularizerKind.NormControl, NormTarget = 2, NormRate = 1, NormScope = NormScope.Tensor, Groups = groups };
-        using var plain = new OptimizerTrial(create, Options(new() { Kind = RegularizerKind.None }));
-        using var control = new OptimizerTrial(create, Options(rule));
-        plain.Run(3);
-        control.Run(3);
-        float[] expected = plain.Read(), found = control.Read();
-        int[] biases = [.. control.Indices(tensor => tensor.Kind == ParameterKind.Bias)];
-        Assert.That(biases.Select(i => found[i]), Is.EqualTo(biases.Select(i => expected[i])));
-        Assert.That(found, Has.None.NaN);
+        var rule = new RegularizerOptions
+        {
+            Kind = RegularizerKind.NormControl, NormTarget = 2, NormTargetKind = kind, NormRate = 1, NormScope = NormScope.Tensor, Groups = groups,
+        };
+        Assert.That(() => new OptimizerTrial(create, Options(rule)).Dispose(),
+            Throws.TypeOf<RequestException>().With.Message.Contains("begins with a norm of 0").And.Message.Contains("--norm-scope global"));
+        using var decay = new OptimizerTrial(create, Options(rule with { NormTarget = 0, NormRate = 0.01 }));
+        decay.Run(3);
+        Assert.That(decay.Read(), Has.None.NaN);
     }
 
     [Test]

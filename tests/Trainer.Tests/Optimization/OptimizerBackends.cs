@@ -19,8 +19,12 @@ internal static class OptimizerBackends
         yield return Of("reference", () => new ReferenceBackend(), OfDoublePrecision);
         foreach (var set in CpuInstructionSets.Supported)
             yield return Of($"cpu {set}", () => new CpuBackend(threads: 2, set), OfDoublePrecision);
-        if (SimulatedDriver.IsThere)
-            yield return Of("cuda fp32", () => SimulatedDriver.CreateBackend(Precision.Float32), new Arithmetic(Precision.Float32, IsGpu: true).SquareSum / 2);
+        if (!SimulatedDriver.IsThere)
+            yield break;
+        double normError = new Arithmetic(Precision.Float32, IsGpu: true).SquareSum / 2;
+        TestFixtureData cuda = Of("cuda fp32", () => SimulatedDriver.CreateBackend(Precision.Float32), normError);
+        cuda.Properties.Add("Category", "Device");
+        yield return cuda;
     }
 
     private static TestFixtureData Of(string name, Func<IBackend> create, double normError) => new TestFixtureData(create, normError).SetArgDisplayNames(name);

@@ -36,9 +36,16 @@ public sealed class OptimizerOptionsTests
     }
 
     [Test]
-    public void A_decay_that_turns_the_sign_is_warned_of()
+    public void A_decay_that_turns_the_sign_is_refused_with_the_nearest_choice()
     {
-        Assert.That((Default with { LearningRate = 2, Regularizer = new() { WeightDecay = 0.5 } }).Warnings(1000), Has.One.Contains("--weight-decay 0.5"));
+        Assert.That((Default with { LearningRate = 2, Regularizer = new() { WeightDecay = 0.49 } }).Validated, Throws.Nothing);
+        Assert.That((Default with { LearningRate = 2, Regularizer = new() { WeightDecay = 0.5 } }).Validated,
+            Throws.TypeOf<RequestException>().With.Message.Contains("--weight-decay 0.5 x --lr 2 = 1").And.Message.Contains("below 0.5"));
+        foreach (RegularizerKind kind in new[] { RegularizerKind.DecayDecoupled, RegularizerKind.DecayConstant })
+        {
+            Assert.That((Default with { Regularizer = new() { Kind = kind, WeightDecay = 1 } }).Validated,
+                Throws.TypeOf<RequestException>().With.Message.Contains("must be below 1"));
+        }
     }
 
     [Test]

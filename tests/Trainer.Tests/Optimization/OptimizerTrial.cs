@@ -23,7 +23,7 @@ internal sealed class OptimizerTrial : IDisposable
         Layout = new ParameterLayout(Model);
         Tensors = Allocate(backend, Layout);
         Set(Weights, weight ?? InitialWeight);
-        Optimizer = new AdamOptimizer(backend, Layout, Tensors, options);
+        Optimizer = new WeightOptimizer(backend, Layout, Tensors, options);
         Optimizer.Start();
     }
 
@@ -37,7 +37,7 @@ internal sealed class OptimizerTrial : IDisposable
 
     public Tensor Gradients => Tensors.Gradients;
 
-    public AdamOptimizer Optimizer { get; }
+    public WeightOptimizer Optimizer { get; }
 
     /// <summary>Weights, gradients and moments of fp32, all zero.</summary>
     public static TrainingTensors Allocate(IBackend backend, ParameterLayout layout)
@@ -108,6 +108,14 @@ internal sealed class OptimizerTrial : IDisposable
 
     public IEnumerable<int> Indices(Func<ParameterTensor, bool> which) =>
         Layout.Tensors.Where(which).SelectMany(tensor => Enumerable.Range((int)tensor.Segment.Offset, (int)tensor.Segment.Count));
+
+    /// <summary>The indices of the weights that share a norm, of all tensors of two dimensions.</summary>
+    public int[][] Units(NormScope scope) => scope switch
+    {
+        NormScope.Global => [[.. Indices(HasTwoDimensions)]],
+        NormScope.Tensor => [.. Layout.Tensors.Where(HasTwoDimensions).Select(tensor => Indices(t => t == tensor).ToArray())],
+        _ => [.. Layout.Tensors.Where(HasTwoDimensions).SelectMany(tensor => Indices(t => t == tensor).Chunk(tensor.Shape.Columns))],
+    };
 
     /// <summary>nanoGPT's rule: two dimensions.</summary>
     public static bool HasTwoDimensions(ParameterTensor tensor) => tensor.Shape.Rank == 2;

@@ -63,10 +63,10 @@ public sealed class ParameterGroupsTests
     [Test]
     public void The_squared_norms_of_the_tensors_add_up_and_the_tied_embedding_counts_once()
     {
-        var groups = new ParameterGroups(Layout, new ParameterGroupOptions());
+        Regularizer regularizer = new RegularizerOptions().Create(Layout);
         double[] sums = [.. Layout.Tensors.Select(tensor => (double)tensor.Segment.Count)];
-        Assert.That(groups.Norm(sums), Is.EqualTo(Math.Sqrt(groups.ParameterCount)).Within(1e-12));
-        Assert.That(groups.ParameterCount, Is.EqualTo((16 * 8) + (4 * 8) + (2 * 12 * 64)));
+        Assert.That(regularizer.Norm(sums), Is.EqualTo(Math.Sqrt(regularizer.Groups.ParameterCount)).Within(1e-12));
+        Assert.That(regularizer.Groups.ParameterCount, Is.EqualTo((16 * 8) + (4 * 8) + (2 * 12 * 64)));
     }
 
     [Test]

@@ -98,7 +98,7 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
     }
 
     public void AdamUpdate(Tensor weights, Tensor gradients, Tensor firstMoment, Tensor secondMoment,
-        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares)
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares, Span<double> changes)
     {
         Span<float> w = Floats(weights), gradient = Floats(gradients), m = Floats(firstMoment), v = Floats(secondMoment);
         float correction1 = (float)(1 - Math.Pow(step.Beta1, step.Step));
@@ -106,18 +106,51 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
         for (int s = 0; s < updates.Length; s++)
         {
             SegmentUpdate update = updates[s];
-            double sum = 0;
+            double sum = 0, change = 0;
             for (int i = (int)update.Segment.Offset; i < update.Segment.Offset + update.Segment.Count; i++)
             {
+                float old = w[i];
                 float g = (step.GradientScale * gradient[i]) + (update.L2 * w[i]);
                 m[i] = (step.Beta1 * m[i]) + ((1 - step.Beta1) * g);
                 v[i] = (step.Beta2 * v[i]) + ((1 - step.Beta2) * g * g);
                 float u = m[i] / correction1 / (MathF.Sqrt(v[i] / correction2) + step.Epsilon);
                 w[i] = ((update.ShrinkBefore * w[i]) - (update.LearningRate * u)) * update.ShrinkAfter;
                 sum += (double)w[i] * w[i];
+                change += Math.Pow((double)w[i] - old, 2);
             }
 
-            sumsOfSquares[s] = sum;
+            (sumsOfSquares[s], changes[s]) = (sum, change);
+        }
+    }
+
+    public void SgdUpdate(Tensor weights, Tensor gradients, Tensor momentum,
+        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sumsOfSquares, Span<double> changes)
+    {
+        Span<float> w = Floats(weights), gradient = Floats(gradients), m = Floats(momentum);
+        for (int s = 0; s < updates.Length; s++)
+        {
+            SegmentUpdate update = updates[s];
+            double sum = 0, change = 0;
+            for (int i = (int)update.Segment.Offset; i < update.Segment.Offset + update.Segment.Count; i++)
+            {
+                float old = w[i];
+                float g = (step.GradientScale * gradient[i]) + (update.L2 * w[i]);
+                m[i] = (step.Momentum * m[i]) + ((step.RateInMomentum ? update.LearningRate : step.Gain) * g);
+                w[i] = ((update.ShrinkBefore * w[i]) - (step.RateInMomentum ? m[i] : update.LearningRate * m[i])) * update.ShrinkAfter;
+                sum += (double)w[i] * w[i];
+                change += Math.Pow((double)w[i] - old, 2);
+            }
+
+            (sumsOfSquares[s], changes[s]) = (sum, change);
+        }
+    }
+
+    public void AddScaled(Tensor values, Tensor addend, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
+    {
+        for (int s = 0; s < segments.Length; s++)
+        {
+            for (int i = (int)segments[s].Offset; i < segments[s].Offset + segments[s].Count; i++)
+                Floats(values)[i] += factors[s] * Floats(addend)[i];
         }
     }
 

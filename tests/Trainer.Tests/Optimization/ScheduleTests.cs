@@ -59,12 +59,46 @@ public sealed class ScheduleTests
     }
 
     [Test]
-    public void Ends_without_steps_between_are_numbers([Values] ScheduleShape shape)
+    public void Ends_without_steps_between_are_numbers(
+        [Values(ScheduleShape.Constant, ScheduleShape.Linear, ScheduleShape.Cosine, ScheduleShape.WarmupStableDecay)] ScheduleShape shape)
     {
         var schedule = new Schedule { Shape = shape, WarmupSteps = 5, Steps = 5, DecayFraction = 0 };
         Assert.That(schedule.Multiplier(4), Is.EqualTo(5.0 / 6));
         Assert.That(schedule.Multiplier(5), Is.EqualTo(shape == ScheduleShape.Constant ? 1 : 0.1).Within(1e-15));
     }
+
+    [Test]
+    public void Jumps_and_lines_go_through_their_points()
+    {
+        Schedule jumps = ScheduleText.Parse("--x", "step:3=0.5,6=0.1", new Schedule { WarmupSteps = 2 });
+        Assert.That(Enumerable.Range(0, 8).Select(it => jumps.Multiplier(it)), Is.EqualTo(new[] { 1.0 / 3, 2.0 / 3, 1, 0.5, 0.5, 0.5, 0.1, 0.1 }).Within(1e-15));
+        Schedule lines = ScheduleText.Parse("--x", "points:1=1,3=0.5,7=0.9", new Schedule());
+        Assert.That(Enumerable.Range(0, 9).Select(it => lines.Multiplier(it)), Is.EqualTo(new[] { 1, 1, 0.75, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9 }).Within(1e-15));
+        var replay = new Schedule { Shape = ScheduleShape.Replay, Recorded = [3, 1, 2] };
+        Assert.That(Enumerable.Range(0, 3).Select(it => replay.Multiplier(it)), Is.EqualTo(new[] { 3, 1, 2 }));
+    }
+
+    [TestCase("constant", ScheduleShape.Constant, 0.3)]
+    [TestCase("linear", ScheduleShape.Linear, 0.3)]
+    [TestCase("cosine:0", ScheduleShape.Cosine, 0)]
+    [TestCase("wsd:1", ScheduleShape.WarmupStableDecay, 1)]
+    public void A_text_names_a_shape_and_its_end(string text, ScheduleShape shape, double final) =>
+        Assert.That(ScheduleText.Parse("--x", text, new Schedule { Steps = 9, FinalFraction = 0.3 }), Is.EqualTo(new Schedule { Shape = shape, Steps = 9, FinalFraction = final }));
+
+    [TestCase("")]
+    [TestCase("cosin")]
+    [TestCase("cosine:2")]
+    [TestCase("cosine:")]
+    [TestCase("constant:1")]
+    [TestCase("step")]
+    [TestCase("step:")]
+    [TestCase("step:3")]
+    [TestCase("step:3=-1")]
+    [TestCase("step:3=NaN")]
+    [TestCase("step:5=1,5=2")]
+    [TestCase("points:-1=1")]
+    public void A_text_without_a_form_is_refused_with_the_forms(string text) => Assert.That(() => ScheduleText.Parse("--lr-schedule", text, new Schedule()),
+        Throws.TypeOf<RequestException>().With.Message.StartsWith($"--lr-schedule '{text}' is no schedule").And.Message.Contains(ScheduleText.Forms));
 
     [Test]
     public void A_ramp_is_t_over_its_steps()

@@ -5,6 +5,7 @@ using Trainer.Tests.Compute;
 namespace Trainer.Tests.Cuda.Linear;
 
 /// <summary>Every implementation of every product against the reference in double precision, on the simulated device.</summary>
+[Category("Device")]
 [TestFixtureSource(nameof(Precisions))]
 public sealed class LinearProductTests
 {
@@ -83,6 +84,7 @@ public sealed class LinearProductTests
     [Test]
     public void There_are_implementations_by_the_libraries_and_by_our_own_kernels()
     {
+        SimulatedDriver.RequireSimulated();
         string[] plain = Names(new(LinearForm.BackwardInput, 65, 200, 184, false, false));
         string[] fused = Names(new(LinearForm.ForwardGelu, 65, 200, 184, true, false));
         string[] gradient = Names(new(LinearForm.BackwardWeight, 65, 200, 184, true, true));

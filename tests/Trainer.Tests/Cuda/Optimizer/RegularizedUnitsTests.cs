@@ -58,7 +58,7 @@ internal sealed class RegularizedUnitsTests
         Assert.That(units.Units.Length, Is.EqualTo(members.Length));
         for (int tensor = 0; tensor < Layout.Tensors.Count; tensor++)
         {
-            int unit = units.UnitOfTensor[tensor];
+            int unit = units.UnitOfSegment[tensor];
             Assert.That(unit >= 0, Is.EqualTo(members.Contains(tensor)), Layout.Tensors[tensor].Name);
             if (unit >= 0)
             {
@@ -67,7 +67,7 @@ internal sealed class RegularizedUnitsTests
             }
         }
 
-        Assert.That(members.Select(tensor => units.UnitOfTensor[tensor]), Is.Unique);
+        Assert.That(members.Select(tensor => units.UnitOfSegment[tensor]), Is.Unique);
     }
 
     [Test]
@@ -84,7 +84,7 @@ internal sealed class RegularizedUnitsTests
             ? new() { Kind = RegularizerKind.NormControl, NormTarget = 1.5, Groups = Groups(0) }
             : new() { Kind = RegularizerKind.Decay, Groups = Groups(0) });
         foreach (int tensor in Tensors(IsOwn))
-            Assert.That(units.UnitOfTensor[tensor], Is.EqualTo(control ? 1 : -1));
+            Assert.That(units.UnitOfSegment[tensor], Is.EqualTo(control ? 1 : -1));
         if (control)
             Assert.That(units.Units[1].Strength, Is.Zero);
     }
@@ -95,22 +95,22 @@ internal sealed class RegularizedUnitsTests
         var none = new ParameterGroupOptions { Overrides = [new("*", null)] };
         var units = Of(new() { Kind = RegularizerKind.Decay, Groups = none });
         Assert.That((units.Units.Length, units.ScalesAfterPass, units.Begin(Now).WeightNorm), Is.EqualTo((0, false, 0.0)));
-        Assert.That(units.UnitOfTensor.ToArray(), Is.All.EqualTo(-1));
+        Assert.That(units.UnitOfSegment.ToArray(), Is.All.EqualTo(-1));
     }
 
     [Test]
     public void A_run_begins_with_nothing_refused_and_the_norm_of_the_set()
     {
         var rule = new RegularizerOptions { Kind = RegularizerKind.Decay, Groups = Groups(0.7) };
-        Assert.That(Of(rule).Begin(Now), Is.EqualTo(new StepScalars { Taken = 1, WeightNorm = rule.Create(Layout).Groups.Norm(Now) }));
+        Assert.That(Of(rule).Begin(Now), Is.EqualTo(new StepScalars { Taken = 1, WeightNorm = rule.Create(Layout).Norm(Now) }));
     }
 
     [Test]
     public void Sums_of_another_model_are_refused() => Assert.Multiple(() =>
     {
         var options = new OptimizerOptions();
-        Assert.That(() => RegularizedUnits.From(options, Layout, Initial.AsSpan(1), Now), Throws.ArgumentException);
-        Assert.That(() => RegularizedUnits.From(options, Layout, Initial, Now.AsSpan(1)), Throws.ArgumentException);
+        Assert.That(() => RegularizedUnits.From(options, Layout, Initial.AsSpan(1), Now, []), Throws.ArgumentException);
+        Assert.That(() => RegularizedUnits.From(options, Layout, Initial, Now.AsSpan(1), []), Throws.ArgumentException);
     });
 
     private static void ExpectGroups(RegularizedUnits units, RegularizedUnit shared, RegularizedUnit own)
@@ -118,7 +118,7 @@ internal sealed class RegularizedUnitsTests
         int[] byRule = Tensors(IsDefault), byName = Tensors(IsOwn);
         Assert.That(units.Units.ToArray(), Is.EqualTo(new[] { With(shared, byRule), With(own, byName) }));
         int[] unitOfTensor = [.. Enumerable.Range(0, Layout.Tensors.Count).Select(tensor => byRule.Contains(tensor) ? 0 : byName.Contains(tensor) ? 1 : -1)];
-        Assert.That(units.UnitOfTensor.ToArray(), Is.EqualTo(unitOfTensor));
+        Assert.That(units.UnitOfSegment.ToArray(), Is.EqualTo(unitOfTensor));
     }
 
     private static RegularizedUnit Unit(object rule, double strength, double rate = 0, int after = 0) =>
@@ -132,7 +132,7 @@ internal sealed class RegularizedUnitsTests
         Count = tensors.Sum(tensor => Layout.Tensors[tensor].Segment.Count),
     };
 
-    private static RegularizedUnits Of(RegularizerOptions rule) => RegularizedUnits.From(new() { Regularizer = rule }, Layout, Initial, Now);
+    private static RegularizedUnits Of(RegularizerOptions rule) => RegularizedUnits.From(new() { Regularizer = rule }, Layout, Initial, Now, []);
 
     private static ParameterGroupOptions Groups(double strength) => new() { Overrides = [new(Own, strength), new(Excluded, null)] };
 
@@ -142,4 +142,22 @@ internal sealed class RegularizedUnitsTests
     private static bool IsOwn(ParameterTensor tensor) => tensor.Name.EndsWith("mlp.c_proj.weight", StringComparison.Ordinal);
 
     private static bool IsDefault(ParameterTensor tensor) => tensor.Shape.Rank == 2 && tensor.Name != Excluded && !IsOwn(tensor);
+
+    [Test]
+    public void What_the_kernels_do_not_know_is_refused()
+    {
+        OptimizerOptions[] unknown =
+        [
+            new() { Regularizer = new() { Kind = RegularizerKind.L2, L2BeforeClipping = true } },
+            new() { Regularizer = new() { Kind = RegularizerKind.ParameterBound, BoundRule = BoundRule.InflectionPoint } },
+            new() { Regularizer = new() { Kind = RegularizerKind.Sphere, NormTarget = 1, NormEvery = 2 } },
+            new() { EffectiveRates = [1] },
+        ];
+        WeightSegments segments = WeightSegments.OfTensors(Layout);
+        foreach (OptimizerOptions options in unknown)
+            Assert.That(() => RegularizedUnits.CheckSupports(options, segments), Throws.TypeOf<RequestException>().With.Message.Contains("use --device cpu"));
+        var many = WeightSegments.OfRows(new ParameterLayout(new ModelConfig(1, 1, 8, 16, 8200)));
+        Assert.That(() => RegularizedUnits.CheckSupports(new(), many), Throws.TypeOf<RequestException>().With.Message.Contains("--norm-scope row"));
+        Assert.That(() => RegularizedUnits.CheckSupports(new(), segments), Throws.Nothing);
+    }
 }

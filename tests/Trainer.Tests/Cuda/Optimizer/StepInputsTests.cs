@@ -8,7 +8,7 @@ internal sealed class StepInputsTests
 {
     private static readonly OptimizerOptions Options = new()
     {
-        LearningRate = 0.02, Beta1 = 0.8, Beta2 = 0.9, Epsilon = 1e-7, GradientClip = 3,
+        Momentum = 0.7, Dampening = 0.2, RateInMomentum = true, LearningRate = 0.02, Beta1 = 0.8, Beta2 = 0.9, Epsilon = 1e-7, GradientClip = 3,
         Schedule = new() { Shape = ScheduleShape.Linear, Steps = 10, FinalFraction = 0 },
         Regularizer = new()
         {
@@ -28,7 +28,7 @@ internal sealed class StepInputsTests
         Assert.That(input with { Multiplier = 0 }, Is.EqualTo(new StepInput
         {
             Step = (int)step, Seed = 9, PeakRate = 0.02, DecayMultiplier = decay, TargetMultiplier = target, RateMultiplier = normRate,
-            Clip = 3, Beta1 = 0.8, Beta2 = 0.9, Epsilon = 1e-7,
+            Clip = 3, Beta1 = 0.8, Beta2 = 0.9, Epsilon = 1e-7, Momentum = 0.7, Dampening = 0.2, RateInMomentum = 1,
         }));
     }
 

@@ -3,28 +3,11 @@ using Trainer.Model;
 
 namespace Trainer.Optimization;
 
-/// <summary>What one optimizer step did.</summary>
-/// <param name="Step">t, counted from 1.</param>
-/// <param name="Taken">False when the gradients or the loss are not finite; then no weight, moment or norm was touched.</param>
-/// <param name="Loss">The loss that the step was begun with; not a number without one.</param>
-/// <param name="LearningRate">α η_t.</param>
-/// <param name="GradientNorm">The norm of all gradients, before clipping.</param>
-/// <param name="WeightNorm">The norm of the regularised set, after the step; not finite when the step itself overflowed, and then the weights are lost.</param>
-/// <param name="NormRatio"><paramref name="WeightNorm"/> over its value at initialisation; not a number when that was 0.</param>
-public readonly record struct OptimizerStep(
-    long Step, bool Taken, double Loss, double LearningRate, double GradientNorm, double WeightNorm, double NormRatio);
-
-/// <summary>What a checkpoint keeps of an optimizer besides its moments.</summary>
-/// <param name="Step">The number of steps taken.</param>
-/// <param name="InitialSumsOfSquares">Σ w² of every tensor at initialisation: what targets and ratios refer to.</param>
-/// <param name="SumsOfSquares">Σ w² of every tensor now, as the last step found them.</param>
-public sealed record OptimizerState(long Step, IReadOnlyList<double> InitialSumsOfSquares, IReadOnlyList<double> SumsOfSquares);
-
 /// <summary>
-/// Adam (Kingma and Ba 2015) with a <see cref="Regularizer"/>: the schedule and the order of steps. What a step does to the parameters is the
-/// device's <see cref="IOptimizerPass"/>. A step is begun and finished; between the two the host may prepare the next one.
+/// Adam (Kingma and Ba 2015) or SGD with momentum, with a <see cref="Regularizer"/>: the schedule and the order of steps. What a step does to
+/// the parameters is the device's <see cref="IOptimizerPass"/>. A step is begun and finished; between the two the host may prepare the next one.
 /// </summary>
-public sealed class AdamOptimizer : IDisposable
+public sealed class WeightOptimizer : IDisposable
 {
     private readonly IBackend _backend;
     private readonly ParameterLayout _layout;
@@ -33,8 +16,8 @@ public sealed class AdamOptimizer : IDisposable
     private readonly IOptimizerPass _pass;
     private readonly Tensor[] _moments;
     private readonly double[] _initialSums;
-    private readonly double[] _weightSums;
-    private readonly double[] _gradientSums;
+    private readonly double[] _sumsBefore;
+    private readonly StepSums _sums;
     private double _initialNorm;
     private bool _started;
     private bool _failed;
@@ -46,7 +29,7 @@ public sealed class AdamOptimizer : IDisposable
     /// <param name="tensors">All parameters, their gradients and moments, each as long; stay the caller's.</param>
     /// <param name="options">The rule.</param>
     /// <exception cref="RequestException">An option is impossible, or a pattern matches no tensor.</exception>
-    public AdamOptimizer(IBackend backend, ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options)
+    public WeightOptimizer(IBackend backend, ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options)
     {
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(layout);
@@ -61,15 +44,16 @@ public sealed class AdamOptimizer : IDisposable
         _layout = layout;
         _options = options.Validated();
         _tensors = tensors;
-        _moments = [tensors.FirstMoment, tensors.SecondMoment];
+        _moments = options.Kind == OptimizerKind.Sgd ? [tensors.FirstMoment] : [tensors.FirstMoment, tensors.SecondMoment];
         Regularizer = options.Regularizer.Create(layout);
-        _initialSums = new double[layout.Tensors.Count];
-        _weightSums = new double[layout.Tensors.Count];
-        _gradientSums = new double[layout.Tensors.Count];
+        int segments = Regularizer.Segments.Count;
+        _initialSums = new double[segments];
+        _sumsBefore = new double[segments];
+        _sums = new StepSums(segments);
         _pass = backend.CreateOptimizer(layout, tensors, options);
     }
 
-    /// <summary>The regulariser and its groups.</summary>
+    /// <summary>The regulariser and its groups. Its state is the device's: see <see cref="State"/>.</summary>
     public Regularizer Regularizer { get; }
 
     /// <summary>t, the number of steps that are finished.</summary>
@@ -78,7 +62,7 @@ public sealed class AdamOptimizer : IDisposable
     /// <summary>The steps that are begun and not finished.</summary>
     public int StepsInFlight => (int)(_begun - StepsTaken);
 
-    /// <summary>m and v, each as long as the parameters.</summary>
+    /// <summary>m and v of Adam, or the buffer of SGD, each as long as the parameters.</summary>
     public IReadOnlyList<Tensor> Moments => _moments;
 
     /// <summary>The norm of the regularised set after the last finished step.</summary>
@@ -87,21 +71,17 @@ public sealed class AdamOptimizer : IDisposable
     /// <summary><see cref="WeightNorm"/> over its value at initialisation; not a number when that was 0.</summary>
     public double NormRatio => _initialNorm > 0 ? WeightNorm / _initialNorm : double.NaN;
 
-    /// <summary>Σ w² of every tensor now. Waits for all steps.</summary>
-    public ReadOnlySpan<double> WeightSumsOfSquares()
-    {
-        _pass.ReadSums(_weightSums, _gradientSums);
-        return _weightSums;
-    }
+    /// <summary>What the last finished step found of every segment of the regulariser.</summary>
+    public StepSums Sums => _sums;
 
-    /// <summary>Σ g² of every tensor in the last step, before clipping. Waits for all steps.</summary>
-    public ReadOnlySpan<double> GradientSumsOfSquares()
-    {
-        _pass.ReadSums(_weightSums, _gradientSums);
-        return _gradientSums;
-    }
+    /// <summary>Σ w² of every segment at initialisation.</summary>
+    public ReadOnlySpan<double> InitialSums => _initialSums;
+
+    /// <summary>Σ w² of every segment before the last finished step.</summary>
+    public ReadOnlySpan<double> SumsBefore => _sumsBefore;
 
     /// <summary>Begins at step 0 with zero moments, from the weights as they are: their norms are what targets and ratios refer to.</summary>
+    /// <exception cref="RequestException">The rule cannot work on these weights.</exception>
     public void Start()
     {
         foreach (Tensor moment in _moments)
@@ -114,27 +94,30 @@ public sealed class AdamOptimizer : IDisposable
             exact = _tensors.Gradients;
         }
 
-        _backend.SumOfSquares(exact, _layout.Segments, _initialSums);
-        Begin(0, _initialSums);
+        _backend.SumOfSquares(exact, Regularizer.Segments.Segments, _initialSums);
+        Begin(0, _initialSums, []);
     }
 
-    /// <summary>Continues from a checkpoint; the caller has loaded the weights and <see cref="Moments"/>. No norm is computed again.</summary>
-    /// <exception cref="RequestException">The state is of another model.</exception>
+    /// <summary>
+    /// Continues from a checkpoint; the caller has loaded the weights and <see cref="Moments"/>. No norm is computed again. What another rule kept
+    /// from step to step is left out: norms of rows are added up where this rule works on tensors, and a constraint of another rule begins anew.
+    /// </summary>
+    /// <exception cref="RequestException">The state is of another model, or lacks what the rule refers to.</exception>
     public void Restore(OptimizerState state)
     {
         ArgumentNullException.ThrowIfNull(state);
-        if (state.InitialSumsOfSquares.Count != _initialSums.Length || state.SumsOfSquares.Count != _initialSums.Length)
-        {
-            throw new RequestException($"the optimizer state has norms of {state.InitialSumsOfSquares.Count} tensors, "
-                + $"but the model has {_initialSums.Length}; the checkpoint is of another model.");
-        }
-
-        state.InitialSumsOfSquares.ToArray().CopyTo(_initialSums, 0);
-        Begin(state.Step, [.. state.SumsOfSquares]);
+        Fit(state.InitialSumsOfSquares, _initialSums);
+        var sums = new double[_initialSums.Length];
+        Fit(state.SumsOfSquares, sums);
+        Begin(state.Step, sums, state.Rule == RuleDescription.Name(_options.Regularizer.Kind) ? state.RuleState : []);
     }
 
     /// <summary>What <see cref="Restore"/> needs besides the weights and the moments. Waits for all steps.</summary>
-    public OptimizerState State() => new(StepsTaken, [.. _initialSums], [.. WeightSumsOfSquares()]);
+    public OptimizerState State() => new(StepsTaken, [.. _initialSums], [.. _sums.Weights])
+    {
+        Rule = RuleDescription.Name(_options.Regularizer.Kind),
+        RuleState = _pass.State(),
+    };
 
     /// <summary>Begins the next step with the gradients as they are. Allocates nothing.</summary>
     /// <param name="loss">(1) of fp64, the loss that the gradients are of; or none.</param>
@@ -146,7 +129,7 @@ public sealed class AdamOptimizer : IDisposable
         if (StepsInFlight == _pass.MostInFlight)
             throw new InvalidOperationException($"{StepsInFlight} steps are in flight; finish one first");
         _begun++;
-        _pass.Begin(new RegularizerStep(_begun, _options.LearningRate, _options.Schedule.Multiplier(_begun - 1)), loss);
+        _pass.Begin(At(_begun), loss);
     }
 
     /// <summary>Waits for the oldest step in flight. When it was not taken, neither were those after it, and the count of steps goes no further.</summary>
@@ -154,9 +137,11 @@ public sealed class AdamOptimizer : IDisposable
     {
         if (StepsInFlight == 0)
             throw new InvalidOperationException("no step is in flight; begin one first");
-        PassResult result = _pass.Finish();
+        _sums.Weights.CopyTo(_sumsBefore);
+        PassResult result = _pass.Finish(_sums);
         long step = StepsTaken + 1;
-        double rate = _options.LearningRate * _options.Schedule.Multiplier(StepsTaken);
+        RegularizerStep scalars = At(step);
+        double rate = double.IsNaN(scalars.EffectiveRate) ? scalars.PeakLearningRate * scalars.Multiplier : scalars.EffectiveRate * WeightNorm;
         _failed |= !result.Taken;
         if (_failed)
         {
@@ -164,9 +149,18 @@ public sealed class AdamOptimizer : IDisposable
             return new OptimizerStep(step, false, result.Loss, rate, result.GradientNorm, WeightNorm, NormRatio);
         }
 
+        double before = WeightNorm;
         StepsTaken = step;
         WeightNorm = result.WeightNorm;
-        return new OptimizerStep(step, true, result.Loss, rate, result.GradientNorm, WeightNorm, NormRatio);
+        double change = 0;
+        foreach (int segment in Regularizer.Members)
+            change += _sums.Change(segment, _sumsBefore[segment]);
+        return new OptimizerStep(step, true, result.Loss, rate, result.GradientNorm, WeightNorm, NormRatio)
+        {
+            UpdateRatio = Math.Sqrt(Math.Max(change, 0)) / before,
+            Angle = StepGeometry.Angle(before, WeightNorm, change),
+            TargetGap = Regularizer is NormControl control ? control.Gap(_sums.Weights, step) : double.NaN,
+        };
     }
 
     /// <summary>Begins a step and waits for it.</summary>
@@ -180,12 +174,43 @@ public sealed class AdamOptimizer : IDisposable
     /// <summary>Frees what the device keeps for the optimizer.</summary>
     public void Dispose() => _pass.Dispose();
 
-    private void Begin(long stepsTaken, ReadOnlySpan<double> sums)
+    private RegularizerStep At(long step) => new(step, _options.LearningRate, _options.Schedule.Multiplier(step - 1), _options.EffectiveRate(step));
+
+    private void Begin(long stepsTaken, ReadOnlySpan<double> sums, IReadOnlyList<double> ruleState)
     {
+        Regularizer.Start(_initialSums, ruleState);
+        _pass.Start(_initialSums, sums, ruleState);
         (StepsTaken, _begun, _failed, _started) = (stepsTaken, stepsTaken, false, true);
-        _initialNorm = Regularizer.Groups.Norm(_initialSums);
-        WeightNorm = Regularizer.Groups.Norm(sums);
-        Regularizer.Start(_initialSums);
-        _pass.Start(_initialSums, sums);
+        _initialNorm = Regularizer.Norm(_initialSums);
+        WeightNorm = Regularizer.Norm(sums);
+        sums.CopyTo(_sums.Weights);
+        sums.CopyTo(_sumsBefore);
+    }
+
+    // Sums of another rule's segments: rows make tensors, tensors make no rows.
+    private void Fit(IReadOnlyList<double> saved, Span<double> sums)
+    {
+        if (saved.Count == sums.Length)
+        {
+            saved.ToArray().CopyTo(sums);
+            return;
+        }
+
+        var rows = WeightSegments.OfRows(_layout);
+        if (saved.Count == rows.Count && sums.Length == _layout.Tensors.Count)
+        {
+            double[] ofRows = [.. saved];
+            for (int tensor = 0; tensor < sums.Length; tensor++)
+                sums[tensor] = rows.Total(ofRows, tensor);
+            return;
+        }
+
+        if (saved.Count == _layout.Tensors.Count && sums.Length == rows.Count)
+        {
+            throw new RequestException("the checkpoint has no norms of rows, which --norm-scope row refers to.\n"
+                + "Use --norm-scope tensor or global, or begin a run with --norm-scope row.");
+        }
+
+        throw new RequestException($"the optimizer state has norms of {saved.Count} tensors, but the model has {sums.Length}; the checkpoint is of another model.");
     }
 }

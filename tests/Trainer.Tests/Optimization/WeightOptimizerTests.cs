@@ -4,7 +4,7 @@ using Trainer.Optimization;
 namespace Trainer.Tests.Optimization;
 
 [TestFixtureSource(typeof(OptimizerBackends), nameof(OptimizerBackends.All))]
-public sealed class AdamOptimizerTests(Func<IBackend> create, double normError)
+public sealed class WeightOptimizerTests(Func<IBackend> create, double normError)
 {
     private static readonly OptimizerOptions[] Rules =
     [
@@ -114,8 +114,8 @@ public sealed class AdamOptimizerTests(Func<IBackend> create, double normError)
         double norm = trial.Norm(OptimizerTrial.HasTwoDimensions), all = trial.Norm(_ => true);
         Assert.That(step.WeightNorm, Is.EqualTo(norm).Within(normError * norm));
         Assert.That(step.NormRatio, Is.EqualTo(step.WeightNorm / initial).Within(normError));
-        Assert.That(trial.Optimizer.WeightSumsOfSquares().ToArray().Sum(), Is.EqualTo(all * all).Within(2 * normError * all * all));
-        Assert.That(Math.Sqrt(trial.Optimizer.GradientSumsOfSquares().ToArray().Sum()), Is.EqualTo(step.GradientNorm).Within(1e-12));
+        Assert.That(trial.Optimizer.Sums.Weights.ToArray().Sum(), Is.EqualTo(all * all).Within(2 * normError * all * all));
+        Assert.That(Math.Sqrt(trial.Optimizer.Sums.Gradients.ToArray().Sum()), Is.EqualTo(step.GradientNorm).Within(1e-12));
     }
 
     [Test]
@@ -134,7 +134,7 @@ public sealed class AdamOptimizerTests(Func<IBackend> create, double normError)
         using IBackend backend = create();
         var layout = new Trainer.Model.ParameterLayout(OptimizerTrial.Model);
         TrainingTensors tensors = OptimizerTrial.Allocate(backend, layout);
-        using (var optimizer = new AdamOptimizer(backend, layout, tensors, new OptimizerOptions()))
+        using (var optimizer = new WeightOptimizer(backend, layout, tensors, new OptimizerOptions()))
         {
             Assert.That(() => optimizer.Step(), Throws.InvalidOperationException);
             Assert.That(() => optimizer.Restore(new OptimizerState(1, [1], [1])), Throws.TypeOf<RequestException>());
@@ -241,7 +241,7 @@ public sealed class AdamOptimizerTests(Func<IBackend> create, double normError)
         Assert.That(trial.Step().Loss, Is.NaN);
     }
 
-    private static int BeginAll(AdamOptimizer optimizer)
+    private static int BeginAll(WeightOptimizer optimizer)
     {
         for (int begun = 0; ; begun++)
         {
