@@ -46,9 +46,9 @@ public sealed class LabRunner(string output, TrainingSettings common, int jobs, 
     {
         ArgumentNullException.ThrowIfNull(experiment);
         List<ulong> all = [.. Enumerable.Range(1, seeds).Select(seed => (ulong)seed)];
-        var schedule = new Schedule(all.SelectMany(seed => experiment.Arms.Select(arm => (arm, seed))));
+        var queue = new RunQueue(all.SelectMany(seed => experiment.Arms.Select(arm => (arm, seed))));
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        var workers = Enumerable.Range(0, jobs).Select(_ => Task.Factory.StartNew(() => Work(experiment, schedule, failed), CancellationToken.None,
+        var workers = Enumerable.Range(0, jobs).Select(_ => Task.Factory.StartNew(() => Work(experiment, queue, failed), CancellationToken.None,
             TaskCreationOptions.LongRunning, TaskScheduler.Default)).ToArray();
         try
         {
@@ -84,22 +84,21 @@ public sealed class LabRunner(string output, TrainingSettings common, int jobs, 
     private ExperimentResults Results(Experiment experiment, List<ulong> seeds) => new(experiment, seeds,
         [.. experiment.Arms.SelectMany(arm => seeds.Select(seed => FinishedRun.Load(arm.Name, seed, PathOf(experiment, arm, seed))))]);
 
-    private void Work(Experiment experiment, Schedule schedule, CancellationTokenSource failed)
+    private void Work(Experiment experiment, RunQueue queue, CancellationTokenSource failed)
     {
-        while (schedule.Next(failed.Token) is var (arm, seed))
+        while (queue.Next(failed.Token) is var (arm, seed))
         {
             try
             {
                 long started = Stopwatch.GetTimestamp();
                 string directory = PathOf(experiment, arm, seed);
                 bool ran = Run(experiment, arm, seed, directory, failed.Token);
-                schedule.Done(arm, seed);
-                observer.Finished(FinishedRun.Load(arm.Name, seed, directory), ran ? Stopwatch.GetElapsedTime(started) : TimeSpan.Zero, schedule.Finished, schedule.Total);
+                queue.Done(arm, seed);
+                observer.Finished(FinishedRun.Load(arm.Name, seed, directory), ran ? Stopwatch.GetElapsedTime(started) : TimeSpan.Zero, queue.Finished, queue.Total);
             }
             catch
             {
                 failed.Cancel();
-                schedule.Wake();
                 throw;
             }
         }
@@ -130,58 +129,12 @@ public sealed class LabRunner(string output, TrainingSettings common, int jobs, 
         if (IsFinished(directory))
             return false;
         using IBackend backend = open(settings);
-        using TrainingData data = TrainingData.Open(settings);
+        using TrainingData data = TrainingData.Open(settings, cancellation: stop);
         using var run = TrainingRun.Open(settings with { Run = directory, Resume = File.Exists(record) }, data, backend);
         if (run.Train(new Silent(), stop).Interrupted)
             throw new OperationCanceledException(stop);
         File.WriteAllText(marker, string.Empty);
         return true;
-    }
-
-    /// <summary>Which runs can begin: those whose arms before them are finished.</summary>
-    private sealed class Schedule(IEnumerable<(Arm Arm, ulong Seed)> runs)
-    {
-        private readonly Lock _lock = new();
-        private readonly List<(Arm Arm, ulong Seed)> _waiting = [.. runs];
-        private readonly HashSet<(string Arm, ulong Seed)> _finished = [];
-        private readonly SemaphoreSlim _changed = new(0);
-        private int _total;
-
-        public int Total => _total == 0 ? _total = _waiting.Count : _total;
-
-        public int Finished => _finished.Count;
-
-        public (Arm Arm, ulong Seed)? Next(CancellationToken stop)
-        {
-            while (true)
-            {
-                stop.ThrowIfCancellationRequested();
-                lock (_lock)
-                {
-                    _ = Total;
-                    if (_waiting.Count == 0)
-                        return null;
-                    int ready = _waiting.FindIndex(run => run.Arm.After.All(before => _finished.Contains((before, run.Seed))));
-                    if (ready >= 0)
-                    {
-                        (Arm, ulong) run = _waiting[ready];
-                        _waiting.RemoveAt(ready);
-                        return run;
-                    }
-                }
-
-                _changed.Wait(stop);
-            }
-        }
-
-        public void Done(Arm arm, ulong seed)
-        {
-            lock (_lock)
-                _finished.Add((arm.Name, seed));
-            Wake();
-        }
-
-        public void Wake() => _changed.Release(64);
     }
 
     /// <summary>Metrics are in the run's directory; nobody looks on.</summary>

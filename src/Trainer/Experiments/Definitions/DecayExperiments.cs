@@ -11,7 +11,7 @@ internal static class DecayExperiments
 
     public static IEnumerable<Experiment> All => [NoGap, HigherLossIsABetterStart, Crossover, EffectiveRate, Equilibrium, Overfitting];
 
-    private static Experiment NoGap { get; } = new("C3", "weight decay and the generalisation gap, one pass",
+    private static Experiment NoGap => new("C3", "weight decay and the generalisation gap, one pass",
         "In training of about one pass, validation loss follows training loss whatever the decay: no gap that a larger lambda would close.",
         "D'Angelo, Andriushchenko et al., Why Do We Need Weight Decay in Modern Deep Learning? (2024), figure 19")
     {
@@ -34,7 +34,7 @@ internal static class DecayExperiments
         ],
     };
 
-    private static Experiment HigherLossIsABetterStart { get; } = new("C4", "a higher loss can be the better place to start from",
+    private static Experiment HigherLossIsABetterStart => new("C4", "a higher loss can be the better place to start from",
         "At a constant rate the loss grows with lambda; when the rate drops, the run with more decay gains more.",
         "D'Angelo, Andriushchenko et al. (2024), figures 2 and 6: constant rate, and fine-tuning at a tiny one")
     {
@@ -65,7 +65,7 @@ internal static class DecayExperiments
         ],
     };
 
-    private static Experiment Crossover { get; } = new("C5", "behind in the middle, level or ahead at the end",
+    private static Experiment Crossover => new("C5", "behind in the middle, level or ahead at the end",
         "With a cosine, the decayed run is behind while the rate is high and makes up for it as the rate falls.",
         "Hoffmann et al. (2022), figure A7; D'Angelo, Andriushchenko et al. (2024), figure 6")
     {
@@ -85,7 +85,7 @@ internal static class DecayExperiments
         ],
     };
 
-    private static Experiment EffectiveRate { get; } = new("C7", "the same effective learning rate without decay",
+    private static Experiment EffectiveRate => new("C7", "the same effective learning rate without decay",
         "What decay does to the loss curve is its effective learning rate: replayed in a run without decay, lr / |w| gives the same curve.",
         "D'Angelo, Andriushchenko et al. (2024), figure 7")
     {
@@ -107,7 +107,7 @@ internal static class DecayExperiments
         ],
     };
 
-    private static Experiment Equilibrium { get; } = new("C9", "the equilibrium of AdamW",
+    private static Experiment Equilibrium => new("C9", "the equilibrium of AdamW",
         "At a constant rate the root mean square of decayed weights settles at sqrt(lr / (2 lambda)).", "Kosson et al., Rotational Equilibrium (2023); Wang and Aitchison (2024)")
     {
         Setting = $"{Settings.SmallText}, but at a constant lr of 5e-3, lambda 1.5, 3000 steps.",
@@ -129,7 +129,7 @@ internal static class DecayExperiments
         ],
     };
 
-    private static Experiment Overfitting { get; } = new("C12", "many passes over little text",
+    private static Experiment Overfitting => new("C12", "many passes over little text",
         "Where a model can learn its text by heart, decay plays its classical part: a gap without it, and a best lambda in between.", "the MAP reading of weight decay; contrast with C3")
     {
         Setting = $"{Settings.SmallText}; lr 5e-3, 1200 steps on the first 20,000 tokens alone (30 passes); lambda 0 to 4.",
@@ -158,12 +158,12 @@ internal static class DecayExperiments
 
     private static double[] OverfittingLambdas => [0, 0.25, 0.5, 1, 2, 4];
 
-    private static Measure Gap { get; } = new("validation - training", run => run.Last("valLoss") - run.Last("trainLoss"));
+    private static Measure Gap => new("validation - training", run => run.Last("valLoss") - run.Last("trainLoss"));
 
-    private static Measure EquilibriumRatio { get; } = new("rms / sqrt(lr/(2 lambda))", run =>
+    private static Measure EquilibriumRatio => new("rms / sqrt(lr/(2 lambda))", run =>
         run.Mean("weightNorm", 2000, 3000) / Math.Sqrt(run.RegularisedParameters) / Math.Sqrt(run.Last("lr") / (2 * 1.5)));
 
-    private static Measure Settling { get; } = new("final norm / norm at step 1000", run => run.Last("normRatio") / run.At("normRatio", 1000));
+    private static Measure Settling => new("final norm / norm at step 1000", run => run.Last("normRatio") / run.At("normRatio", 1000));
 
     private static string Name(double lambda) => string.Create(CultureInfo.InvariantCulture, $"lambda {lambda}");
 
@@ -175,7 +175,7 @@ internal static class DecayExperiments
     // The mean of the gap of one run minus that of another at the same training loss, over the losses that both went through after the first evaluation.
     private static double GapDifference(FinishedRun run, FinishedRun other)
     {
-        (double Train, double Gap)[] Evaluations(FinishedRun of) =>
+        static (double Train, double Gap)[] Evaluations(FinishedRun of) =>
             [.. of.History.Series("trainLoss").Values.Zip(of.History.Series("valLoss").Values, (train, held) => (train, held - train)).OrderBy(pair => pair.train)];
         var reference = Evaluations(other);
         var differences = new List<double>();

@@ -10,7 +10,7 @@ internal static class GpuExperiments
 
     public static IEnumerable<Experiment> All => [CoreClaim, Crossover, HigherLossIsABetterStart, NativeSize, Instability, EffectiveRate, Ablations, ThreeWays];
 
-    private static Experiment CoreClaim { get; } = new("G1", "norm control against weight decay at the same norm", "At the same final weight norm, AdamWN reaches a lower loss than AdamW.",
+    private static Experiment CoreClaim => new("G1", "norm control against weight decay at the same norm", "At the same final weight norm, AdamWN reaches a lower loss than AdamW.",
         "Loshchilov, Weight Norm Control (2023), figures 2 and 3")
     {
         Setting = $"{ModelText}; lr 2e-3, 6000 steps; AdamW lambda 0.5, AdamWN to its norm over 300 steps at rate 0.03.",
@@ -32,7 +32,7 @@ internal static class GpuExperiments
         ],
     };
 
-    private static Experiment Crossover { get; } = new("G2", "behind in the middle, ahead at the end", "With a cosine, decayed runs are behind while the rate is high and ahead at the end.",
+    private static Experiment Crossover => new("G2", "behind in the middle, ahead at the end", "With a cosine, decayed runs are behind while the rate is high and ahead at the end.",
         "Hoffmann et al. (2022), figure A7")
     {
         Setting = $"{ModelText}; lr 2e-3, 4000 steps; lambda 0, 0.25 and 0.75.",
@@ -50,7 +50,7 @@ internal static class GpuExperiments
         ],
     };
 
-    private static Experiment HigherLossIsABetterStart { get; } = new("G3", "a higher loss can be the better place to start from", "After a drop of the rate the order of the decays is reversed.",
+    private static Experiment HigherLossIsABetterStart => new("G3", "a higher loss can be the better place to start from", "After a drop of the rate the order of the decays is reversed.",
         "D'Angelo, Andriushchenko et al. (2024), figures 2 and 6")
     {
         Setting = $"{ModelText}, but at a constant lr of 2e-3 for 2000 steps; then 400 at a sixtieth without decay.",
@@ -77,7 +77,7 @@ internal static class GpuExperiments
         ],
     };
 
-    private static Experiment NativeSize { get; } = new("G4", "GPT-2 124M, a short run", "The signature of decay at the native size in miniature: behind in the middle, level at the end.",
+    private static Experiment NativeSize => new("G4", "GPT-2 124M, a short run", "The signature of decay at the native size in miniature: behind in the middle, level at the end.",
         "D'Angelo, Andriushchenko et al. (2024), figure 6")
     {
         Setting = "GPT-2 124M at 256 tokens of context, 65,536 tokens a step, lr 1e-3, 1000 steps; lambda 0 and 3.",
@@ -92,7 +92,7 @@ internal static class GpuExperiments
         })],
     };
 
-    private static Experiment Instability { get; } = new("G5", "bf16 and large weights", "Without decay norms grow, and with them the errors of bf16; divergence comes late, if at all in a run of minutes.",
+    private static Experiment Instability => new("G5", "bf16 and large weights", "Without decay norms grow, and with them the errors of bf16; divergence comes late, if at all in a run of minutes.",
         "D'Angelo, Andriushchenko et al. (2024), figure 8")
     {
         Setting = "GPT-2 124M, 65,536 tokens a step, 1000 steps at lr 1e-3 and 6e-3; lambda 0 and 5e-3 / lr; bf16-mixed, tf32 and bf16-pure.",
@@ -109,7 +109,7 @@ internal static class GpuExperiments
         })],
     };
 
-    private static Experiment EffectiveRate { get; } = new("G6", "the same effective learning rate without decay", "Replayed in a run without decay, the effective rate gives the same curve.",
+    private static Experiment EffectiveRate => new("G6", "the same effective learning rate without decay", "Replayed in a run without decay, the effective rate gives the same curve.",
         "D'Angelo, Andriushchenko et al. (2024), figure 7")
     {
         Setting = $"{ModelText}; lr 2e-3, 4000 steps in tf32; lambda 0.5 recorded, replayed without decay. The replay follows the norm from step to step and runs on a CPU backend only so far.",
@@ -127,7 +127,7 @@ internal static class GpuExperiments
         })],
     };
 
-    private static Experiment Ablations { get; } = new("G7", "other optimizers and sets", "Adam with L2 and SGD with momentum show the same order as AdamW; layer normalisations matter at a large lambda only.",
+    private static Experiment Ablations => new("G7", "other optimizers and sets", "Adam with L2 and SGD with momentum show the same order as AdamW; layer normalisations matter at a large lambda only.",
         "D'Angelo, Andriushchenko et al. (2024), ablations")
     {
         Setting = $"{ModelText}; 4000 steps; Adam with L2 lambda 2e-6 and 2e-5, SGD lr 0.3 with L2 1e-5, AdamW 0.75 with layer normalisations.",
@@ -144,7 +144,7 @@ internal static class GpuExperiments
         Expectations = [new("Adam with the larger L2 ends with the smaller norm.", r => Judge.Lower(r, "adam, l2 2e-5", "adam, l2 2e-6", Measure.NormRatio))],
     };
 
-    private static Experiment ThreeWays { get; } = new("G8", "AdamW, AdamWN and CPR", "CPR and AdamWN are at least as good as AdamW.", "Franke et al. (2023); Loshchilov (2023)")
+    private static Experiment ThreeWays => new("G8", "AdamW, AdamWN and CPR", "CPR and AdamWN are at least as good as AdamW.", "Franke et al. (2023); Loshchilov (2023)")
     {
         Setting = $"{ModelText}; lr 2e-3, 6000 steps; AdamW 0.5, AdamWN to its norm at rate 0.03, CPR with Kappa-WS after twice the warm-up.",
         Scale = LabScale.Gpu,
@@ -170,13 +170,34 @@ internal static class GpuExperiments
 
     private static TrainingSettings Medium(ArmContext context, int steps) => context.Common with
     {
-        Layers = 6, Heads = 6, Channels = 384, SeqLen = 256, BatchSize = 128, Lr = 2e-3, Steps = steps, LrSchedule = "cosine",
-        EvalEvery = steps / 4, EvalBatches = 20, SampleEvery = 0, CheckpointEvery = steps, Keep = 1,
+        Layers = 6,
+        Heads = 6,
+        Channels = 384,
+        SeqLen = 256,
+        BatchSize = 128,
+        Lr = 2e-3,
+        Steps = steps,
+        LrSchedule = "cosine",
+        EvalEvery = steps / 4,
+        EvalBatches = 20,
+        SampleEvery = 0,
+        CheckpointEvery = steps,
+        Keep = 1,
     };
 
     private static TrainingSettings Large(ArmContext context, int length, int steps) => context.Common with
     {
-        Preset = "gpt2", SeqLen = length, BatchSize = 65_536 / length / 4, TotalBatchTokens = 65_536, Lr = 1e-3, Steps = steps, LrSchedule = "cosine",
-        EvalEvery = steps / 4, EvalBatches = 20, SampleEvery = 0, CheckpointEvery = steps, Keep = 1,
+        Preset = "gpt2",
+        SeqLen = length,
+        BatchSize = 65_536 / length / 4,
+        TotalBatchTokens = 65_536,
+        Lr = 1e-3,
+        Steps = steps,
+        LrSchedule = "cosine",
+        EvalEvery = steps / 4,
+        EvalBatches = 20,
+        SampleEvery = 0,
+        CheckpointEvery = steps,
+        Keep = 1,
     };
 }

@@ -10,7 +10,7 @@ internal static class NormControlExperiments
 
     public static IEnumerable<Experiment> All => [CoreClaim, Tracking, Sensitivity, Conventions, Bounds];
 
-    private static Experiment CoreClaim { get; } = new("C1", "norm control against weight decay at the same norm",
+    private static Experiment CoreClaim => new("C1", "norm control against weight decay at the same norm",
         "At the same final weight norm, AdamWN reaches a lower loss than AdamW.", "Loshchilov, Weight Norm Control (2023), figures 2 and 3")
     {
         Setting = $"{Settings.SmallText}; lr 5e-3, 1200 steps, initial deviation 0.02. AdamW with 13.a lambda 0.5; AdamWN with its final norm ratio as target, reached over 60 steps, rate 0.1.",
@@ -36,7 +36,7 @@ internal static class NormControlExperiments
         ],
     };
 
-    private static Experiment Tracking { get; } = new("C2", "how closely norm control holds its target",
+    private static Experiment Tracking => new("C2", "how closely norm control holds its target",
         "With k = 1 the norm is on target; with a smaller k it stands above it by about (lr / rms)^2 / (2 k); the loss does not depend much on k.",
         "Loshchilov, Weight Norm Control (2023), equation 3; overshoot derived from Adam's random walk")
     {
@@ -77,15 +77,15 @@ internal static class NormControlExperiments
         ],
     };
 
-    private static Measure StandingGap { get; } = new("gap over the last quarter", run => run.Mean("targetGap", run.History.LastStep * 3 / 4, run.History.LastStep));
+    private static Measure StandingGap => new("gap over the last quarter", run => run.Mean("targetGap", run.History.LastStep * 3 / 4, run.History.LastStep));
 
-    private static Measure PredictedGap { get; } = new("(lr/rms)^2/(2k)", run =>
+    private static Measure PredictedGap => new("(lr/rms)^2/(2k)", run =>
     {
         double rate = run.Settings.NormRate, rms = run.Last("weightNorm") / Math.Sqrt(run.RegularisedParameters);
         return Math.Pow(run.Last("lr") / rms, 2) / (2 * rate);
     });
 
-    private static Experiment Sensitivity { get; } = new("C10", "what sets the final norm",
+    private static Experiment Sensitivity => new("C10", "what sets the final norm",
         "The final norm depends on lambda in a way that moves with learning rate and length; under norm control it is what was asked for.",
         "Loshchilov, Weight Norm Control (2023), figure 3, bottom right")
     {
@@ -137,7 +137,7 @@ internal static class NormControlExperiments
         ],
     };
 
-    private static Experiment Conventions { get; } = new("C11", "decay 13.a against 13.b",
+    private static Experiment Conventions => new("C11", "decay 13.a against 13.b",
         "In 13.a a change of the learning rate changes the decay; in 13.b, whose lambda is not multiplied by it, it does not.",
         "Loshchilov, Weight Norm Control (2023), sections 3 and 6")
     {
@@ -164,7 +164,7 @@ internal static class NormControlExperiments
         ],
     };
 
-    private static Experiment Bounds { get; } = new("C15", "bounds for each tensor: CPR",
+    private static Experiment Bounds => new("C15", "bounds for each tensor: CPR",
         "CPR caps the norm of each matrix where it was after a warm start, and acts only where it is exceeded.", "Franke et al., Constrained Parameter Regularization (2023)")
     {
         Setting = $"{Settings.SmallText}; lr 5e-3, 1200 steps; no decay, AdamW 0.5, CPR with Kappa-WS after 80 steps and with Kappa-IP.",
@@ -202,5 +202,6 @@ internal static class NormControlExperiments
         [.. xs.Select(x => (X: x, Sample: new Sample(r.Values(arm(x), measure)))).Select(p => new Point(p.X, p.Sample.Mean, double.IsNaN(p.Sample.StandardError) ? 0 : p.Sample.StandardError))]);
 
     private static Series ByNorm(ExperimentResults r, string group, IEnumerable<string> arms) => new(group, group,
-        [.. arms.Select(arm => new Point(r.Values(arm, Measure.NormRatio).Average(), r.Values(arm, Measure.ValidationLoss).Average()))]) { Kind = SeriesKind.Scatter };
+        [.. arms.Select(arm => new Point(r.Values(arm, Measure.NormRatio).Average(), r.Values(arm, Measure.ValidationLoss).Average()))])
+    { Kind = SeriesKind.Scatter };
 }

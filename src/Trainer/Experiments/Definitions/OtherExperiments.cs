@@ -1,6 +1,5 @@
 using System.Globalization;
 using Trainer.Reports;
-using Trainer.Training;
 
 namespace Trainer.Experiments.Definitions;
 
@@ -9,7 +8,7 @@ internal static class OtherExperiments
 {
     public static IEnumerable<Experiment> All => [LowPrecision, FewBits, ScaleInvariance, Stabilisation];
 
-    private static Experiment LowPrecision { get; } = new("C6", "weights in bf16 and weight decay",
+    private static Experiment LowPrecision => new("C6", "weights in bf16 and weight decay",
         "In weights of 8 significant bits many updates are lost to rounding, the more the smaller the rate and the larger the norm; decay is lost in part; stochastic rounding undoes most of it.",
         "D'Angelo, Andriushchenko et al. (2024), section on bf16; here with weights that are themselves bf16")
     {
@@ -42,7 +41,7 @@ internal static class OtherExperiments
         ],
     };
 
-    private static Experiment FewBits { get; } = new("C6b", "divergence in few bits",
+    private static Experiment FewBits => new("C6b", "divergence in few bits",
         "Without decay, weights grow until products of few bits make training diverge.", "D'Angelo, Andriushchenko et al. (2024), figure 8, a late event of large models; not expected at this size")
     {
         Setting = $"{Settings.SmallText}, but at a constant lr of 5e-3 for 800 steps; factors and results of all matrix products of 3 mantissa bits, and fp32; lambda 0 and 0.5.",
@@ -66,7 +65,7 @@ internal static class OtherExperiments
         ],
     };
 
-    private static Experiment ScaleInvariance { get; } = new("C8", "the law of scale-invariant weights",
+    private static Experiment ScaleInvariance => new("C8", "the law of scale-invariant weights",
         "Under SGD with decay the squared norm of scale-invariant weights settles at a constant times sqrt(eta / lambda), the effective rate at one times sqrt(eta lambda), and each step turns them by sqrt(2 eta lambda); "
         + "without decay the squared norm grows like the root of time.",
         "Labatie (2023), figures 1 and 2; van Laarhoven (2017)")
@@ -97,7 +96,7 @@ internal static class OtherExperiments
         ],
     };
 
-    private static Experiment Stabilisation { get; } = new("C14", "large rates, decay and the curvature they end at",
+    private static Experiment Stabilisation => new("C14", "large rates, decay and the curvature they end at",
         "SGD at a large rate holds the loss at a level set by the rate; the longer it is held there, the flatter (smaller trace of the Hessian) the place that a drop of the rate leads to, until the rate is too large.",
         "Andriushchenko et al., SGD with Large Step Sizes Learns Sparse Features (2023); D'Angelo, Andriushchenko et al. (2024), figures 2 to 4")
     {

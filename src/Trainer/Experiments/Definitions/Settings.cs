@@ -16,8 +16,20 @@ internal static class Settings
     {
         TrainingSettings small = context.Common with
         {
-            Layers = 2, Heads = 4, Channels = 48, SeqLen = 32, BatchSize = 16, Lr = lr, Steps = steps, WarmupSteps = 40, LrSchedule = "cosine",
-            EvalEvery = Math.Max(100, steps / 4), EvalBatches = 200, SampleEvery = 0, CheckpointEvery = 0, Keep = 1,
+            Layers = 2,
+            Heads = 4,
+            Channels = 48,
+            SeqLen = 32,
+            BatchSize = 16,
+            Lr = lr,
+            Steps = steps,
+            WarmupSteps = 40,
+            LrSchedule = "cosine",
+            EvalEvery = Math.Max(100, steps / 4),
+            EvalBatches = 200,
+            SampleEvery = 0,
+            CheckpointEvery = 0,
+            Keep = 1,
         };
         return small;
     }
