@@ -18,6 +18,8 @@ internal static class Devices
     /// <exception cref="RequestException">This machine or this build does not have it, or it does not compute in this precision.</exception>
     public static IBackend Open(string device, string precision = "auto", int threads = 0, string isa = "auto", ulong seed = 1)
     {
+        // A precision that no GPU has is no matter of which GPU there is.
+        Precision? ofGpu = device.StartsWith("cuda", StringComparison.Ordinal) ? OfGpu(precision) : null;
         if (device == Simulator)
             CudaLibraries.Folder = SimulatorFolder();
         else if (device == "cpu" || (device == "auto" && CudaProbe.Run().Problem is not null))
@@ -27,7 +29,7 @@ internal static class Devices
         return new CudaBackend(new CudaBackendOptions
         {
             Device = device.StartsWith("cuda:", StringComparison.Ordinal) ? SettingNumber(device) : 0,
-            Precision = OfGpu(precision),
+            Precision = ofGpu ?? OfGpu(precision),
             RoundingSeed = (uint)seed,
         });
     }
