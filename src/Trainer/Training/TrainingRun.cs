@@ -281,6 +281,7 @@ public sealed class TrainingRun : IDisposable
             UpdateRatio = step.UpdateRatio,
             Angle = step.Angle,
             TargetGap = step.TargetGap,
+            LostUpdates = step.LostUpdates,
         };
         _metrics.Write(metrics);
         _stepMilliseconds.Add(milliseconds);

@@ -90,7 +90,9 @@ public sealed partial record TrainingSettings
     public string Device { get; init; } = "auto";
 
     /// <summary>The number format of weights and activations.</summary>
-    [Setting(ComputeGroup, "number format of weights and activations; auto: bf16-mixed on a GPU, fp32 on a CPU", Values = "auto|fp32|tf32|bf16-mixed|bf16-pure|bf16-pure-stochastic")]
+    [Setting(ComputeGroup, "number format of weights and activations; auto: bf16-mixed on a GPU, fp32 on a CPU; bf16-pure on a CPU rounds weights alone; "
+        + "mantissa:N, on a CPU, rounds factors and results of matrix products to N bits of mantissa, 1 to 23 (bf16: 7, tf32: 10)",
+        Values = "auto|fp32|tf32|bf16-mixed|bf16-pure|bf16-pure-stochastic|mantissa:N")]
     public string Precision { get; init; } = "auto";
 
     /// <summary>Which activations the backward pass computes again instead of keeping them.</summary>
