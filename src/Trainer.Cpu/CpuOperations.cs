@@ -71,6 +71,8 @@ internal abstract unsafe class CpuOperations : IDisposable
 
     public abstract void Scale(float* values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors);
 
+    public abstract void UpdateAverage(float* average, float* weights, long count, float coefficient);
+
     public void Dispose()
     {
         Dispose(true);

@@ -204,5 +204,7 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
 
     public void AddMean(Tensor total, Tensor values, double scale, bool accumulate) => throw new NotSupportedException();
 
+    public void UpdateAverage(Tensor average, Tensor weights, double coefficient) => throw new NotSupportedException();
+
     private static Span<float> Floats(Tensor tensor) => new((void*)tensor.Address, checked((int)tensor.Count));
 }
