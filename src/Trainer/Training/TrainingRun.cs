@@ -26,6 +26,7 @@ public sealed class TrainingRun : IDisposable
     private readonly RunDirectory _directory;
     private readonly Gpt2 _model;
     private readonly WeightOptimizer _optimizer;
+    private readonly WeightAverages _averages;
     private readonly BatchLoader _loader;
     private readonly Evaluator _evaluator;
     private readonly RunDiagnostics _diagnostics;
@@ -51,8 +52,9 @@ public sealed class TrainingRun : IDisposable
         _checkpoints = new CheckpointStore(directory.Paths.Checkpoints, settings.Keep);
         var choices = checkpoint is null || branches ? RunRecord.NoChoices : RunRecord.Choices(directory.Paths.Config);
         _model = new Gpt2(backend, ConfigOf(settings, data, checkpoint?.Model ?? source?.Config), b, t, ModelUse.Train, settings.RecomputeLevel(),
-            choices);
+            choices, settings.Averages().Count);
         _optimizer = new WeightOptimizer(backend, _model.Layout, _model.Tensors, settings.OptimizerOptions());
+        _averages = new WeightAverages(backend, _model.Tensors, settings.Averages(), _model.Averages);
         _stepsAhead = backend.RunsAhead ? 1 : 0;
         _loader = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
         _evaluator = new Evaluator(data, b, t, settings.EvalBatches);
@@ -198,7 +200,7 @@ public sealed class TrainingRun : IDisposable
         int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
         var config = ConfigOf(settings, data, loaded);
         backend.CheckSupports(config);
-        MemoryPlan.Fitting(backend, new PassShape(config, b, t, ModelUse.Train), settings.RecomputeLevel());
+        MemoryPlan.Fitting(backend, new PassShape(config, b, t, ModelUse.Train) { Averages = settings.Averages().Count }, settings.RecomputeLevel());
         settings.OptimizerOptions().Regularizer.Create(new ParameterLayout(config));
         _ = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
         _ = new Evaluator(data, b, t, settings.EvalBatches);
@@ -224,6 +226,7 @@ public sealed class TrainingRun : IDisposable
             _model.RefreshWeights();
             var progress = checkpoint.State.Progress;
             _loader.Position = progress.DataPosition;
+            BeginAverages(checkpoint, branches);
             if (branches)
                 return;
             _savedStep = checkpoint.Step;
@@ -238,6 +241,18 @@ public sealed class TrainingRun : IDisposable
             ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed, _settings.InitStd);
         _model.RefreshWeights();
         _optimizer.Start();
+        _averages.Start();
+    }
+
+    // A run goes on with its averages; a branch has its own, which begin with the checkpoint where that has none.
+    private void BeginAverages(Checkpoint checkpoint, bool branches)
+    {
+        if (_averages.Coefficients.Count == 0)
+            return;
+        if (branches && !checkpoint.HasAverages)
+            _averages.Start();
+        else
+            checkpoint.LoadAverages(_backend, _averages);
     }
 
     private long StepsBegun => StepsTaken + _optimizer.StepsInFlight;
@@ -253,6 +268,7 @@ public sealed class TrainingRun : IDisposable
         }
 
         _optimizer.BeginStep(_model.TotalLoss);
+        _averages.Update();
     }
 
     private void Finish(ITrainingObserver observer, int stepsAhead)
@@ -303,6 +319,8 @@ public sealed class TrainingRun : IDisposable
         if (_best is not { } best || metrics.ValidationLoss < best.ValidationLoss)
             _best = metrics;
         _metrics.Write(metrics);
+        if (_averages.Coefficients.Count > 0)
+            _metrics.Write(StepsTaken, _evaluator.AverageLosses(_model, _averages));
         observer.Evaluated(metrics);
     }
 
@@ -323,7 +341,7 @@ public sealed class TrainingRun : IDisposable
         _metrics.Flush();
         var progress = new TrainingProgress(StepsTaken * _settings.TotalBatchTokens!.Value, _loader.Position, _settings.Seed,
             _best?.ValidationLoss, _best?.Step ?? 0);
-        _lastCheckpoint = _checkpoints.Write(_backend, _model.Config, _model.Parameters, _optimizer, progress);
+        _lastCheckpoint = _checkpoints.Write(_backend, _model.Config, _model.Parameters, _optimizer, progress, _averages);
         _savedStep = StepsTaken;
         observer.Saved(StepsTaken, _lastCheckpoint);
     }

@@ -289,6 +289,10 @@ public sealed partial record TrainingSettings
     [Setting(ReportGroup, "steps between evaluations; 0: none", "N", Range = "[0, inf)")]
     public int EvalEvery { get; init; } = 200;
 
+    /// <summary>Coefficients of averages of the weights; see <see cref="Averages"/>.</summary>
+    [Setting(ReportGroup, "exponential moving average of the weights that keeps this share of itself in each step, evaluated beside them, as in 0.99; repeatable", "C", Default = "none")]
+    public IReadOnlyList<string> Average { get; init; } = [];
+
     /// <summary>Batches of one evaluation.</summary>
     [Setting(ReportGroup, "batches of one evaluation", "N", Range = "[1, inf)")]
     public int EvalBatches { get; init; } = 20;
