@@ -36,7 +36,8 @@ public static class HtmlReport
         if (document.Subtitle.Length > 0)
             output.Write($"<p class=\"subtitle\">{Text(document.Subtitle)}</p>\n");
         output.Write("</header>\n<main>\n");
-        output.Write("<noscript><p class=\"noscript\">The charts of this page are drawn by its script, which is switched off. Text and tables are complete.</p></noscript>\n");
+        output.Write("<noscript><p class=\"noscript\">The charts of this page are drawn by its script, which is switched off. ");
+        output.Write("Text and tables are complete.</p></noscript>\n");
         foreach (ReportSection section in document.Sections)
             Write(section, charts, output);
         output.Write($"</main>\n<script>\n{Resource("report.js")}</script>\n</body>\n</html>\n");

@@ -49,7 +49,8 @@ public sealed class MetricsHistoryTests
 
     [TestCase("{\"step\":2,\"lo")]
     [TestCase("{\"step\":2,\"loss\":1}")]
-    public void A_torn_last_line_is_left_out(string torn) => Assert.That(Load("{\"step\":1,\"loss\":2}\n" + torn).Series("loss").Values, Is.EqualTo(new[] { 2.0 }));
+    public void A_torn_last_line_is_left_out(string torn) =>
+        Assert.That(Load("{\"step\":1,\"loss\":2}\n" + torn).Series("loss").Values, Is.EqualTo(new[] { 2.0 }));
 
     [TestCase("nonsense")]
     [TestCase("")]

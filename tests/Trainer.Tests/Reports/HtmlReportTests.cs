@@ -47,12 +47,10 @@ public sealed partial class HtmlReportTests
     [Test]
     public void A_chart_s_data_are_its_points()
     {
+        Series line = new("a", "one", [new(10, 1.23456789, 0.5), new(20, double.NaN), new(30, double.PositiveInfinity)]);
+        Series marks = new("b", "two", [new(1, 1e-12), new(2, 0), new(5, -7)]) { Kind = SeriesKind.Scatter, Dashed = true };
         string page = Page(
-            new Chart("first", "x", "y",
-            [
-                new("a", "one", [new(10, 1.23456789, 0.5), new(20, double.NaN), new(30, double.PositiveInfinity)]),
-                new("b", "two", [new(1, 1e-12), new(2, 0), new(5, -7)]) { Kind = SeriesKind.Scatter, Dashed = true },
-            ]) { YLog = true },
+            new Chart("first", "x", "y", [line, marks]) { YLog = true },
             new Chart("second", "x", "y", [new("c", "two", []), new("d", "one", [new(1, 1)])]));
         JsonElement first = Data(page), second = Data(page, 1);
         Assert.Multiple(() =>

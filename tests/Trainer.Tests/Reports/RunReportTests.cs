@@ -49,7 +49,10 @@ public sealed class RunReportTests
     public void Runs_side_by_side_show_what_differs_and_seeds_share_an_arm()
     {
         string[] runs =
-            [Run("decay-s1", Record(seed: 1)), Run("decay-s2", Record(seed: 2)), Run("none", Record(decay: "0"), Metrics.Replace("2.625", "2.5", StringComparison.Ordinal))];
+        [
+            Run("decay-s1", Record(seed: 1)), Run("decay-s2", Record(seed: 2)),
+            Run("none", Record(decay: "0"), Metrics.Replace("2.625", "2.5", StringComparison.Ordinal)),
+        ];
         ReportDocument report = RunReport.Create(runs, "Title");
         Assert.That(report.Title, Is.EqualTo("Title"));
         Table[] tables = [.. report.Sections[0].Blocks.OfType<Table>()];
