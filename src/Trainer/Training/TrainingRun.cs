@@ -3,6 +3,7 @@ using System.Globalization;
 using Trainer.Checkpoints;
 using Trainer.Compute;
 using Trainer.Data;
+using Trainer.Diagnostics;
 using Trainer.Generation;
 using Trainer.Metrics;
 using Trainer.Model;
@@ -27,6 +28,7 @@ public sealed class TrainingRun : IDisposable
     private readonly WeightOptimizer _optimizer;
     private readonly BatchLoader _loader;
     private readonly Evaluator _evaluator;
+    private readonly RunDiagnostics _diagnostics;
     private readonly CheckpointStore _checkpoints;
     private readonly MetricsWriter _metrics;
     private readonly SampleLog _samples;
@@ -59,6 +61,7 @@ public sealed class TrainingRun : IDisposable
         _microBatches = settings.TotalBatchTokens!.Value / (b * t);
         _stepMilliseconds = new List<double>(Math.Min(settings.Steps, LongestTimeline));
         Begin(checkpoint, branches, source);
+        _diagnostics = new RunDiagnostics(_model, _optimizer, settings.OptimizerOptions(), settings.DiagnosticsEvery);
 
         // Not before: a request that is refused must leave the record of a resumed run as it is.
         RunRecord.Write(directory, settings, data, backend, choices);
@@ -232,7 +235,7 @@ public sealed class TrainingRun : IDisposable
         if (source is not null)
             source.Load(_backend, _model.Parameters);
         else
-            ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed);
+            ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed, _settings.InitStd);
         _model.RefreshWeights();
         _optimizer.Start();
     }
@@ -255,7 +258,11 @@ public sealed class TrainingRun : IDisposable
     private void Finish(ITrainingObserver observer, int stepsAhead)
     {
         while (_optimizer.StepsInFlight > stepsAhead)
-            observer.Stepped(FinishStep());
+        {
+            var metrics = FinishStep();
+            observer.Stepped(metrics);
+            _diagnostics.Stepped(metrics, _metrics);
+        }
     }
 
     private StepMetrics FinishStep()
@@ -280,7 +287,8 @@ public sealed class TrainingRun : IDisposable
         return metrics;
     }
 
-    private bool IsAnythingDue() => IsEvaluationDue() || IsDue(_settings.SampleEvery) || IsDue(_settings.CheckpointEvery);
+    private bool IsAnythingDue() => IsEvaluationDue() || IsDue(_settings.SampleEvery) || IsDue(_settings.CheckpointEvery)
+        || _diagnostics.IsDue(StepsBegun);
 
     // The last step is evaluated whatever its number, and before its checkpoint, which records the best loss.
     private bool IsEvaluationDue() => IsDue(_settings.EvalEvery) || (_settings.EvalEvery > 0 && StepsBegun == _settings.Steps);

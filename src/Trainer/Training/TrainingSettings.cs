@@ -49,6 +49,10 @@ public sealed partial record TrainingSettings
     [Setting(DataGroup, "text files to prepare and train on, instead of --data; repeatable", "PATH", Default = "none")]
     public IReadOnlyList<string> Input { get; init; } = [];
 
+    /// <summary>The tokens to train on, the first of the training data, over and over.</summary>
+    [Setting(DataGroup, "train on the first N tokens of the training data alone", "N", Range = "[1, inf)", Default = "all")]
+    public int? TrainTokens { get; init; }
+
     /// <summary>The order of training sequences.</summary>
     [Setting(DataGroup, "order of training sequences", Values = "shuffled|sequential|random")]
     public string DataOrder { get; init; } = "shuffled";
@@ -72,6 +76,10 @@ public sealed partial record TrainingSettings
     /// <summary>T, the context.</summary>
     [Setting(ModelGroup, "tokens of one sequence", "N", Range = "[1, 1000000]", Default = "from the preset")]
     public int? SeqLen { get; init; }
+
+    /// <summary>The standard deviation of initial weights; the residual projections have it over √(2L).</summary>
+    [Setting(ModelGroup, "standard deviation of initial weights", "X", Range = "(0, inf)")]
+    public double InitStd { get; init; } = ParameterInitializer.StandardDeviation;
 
     /// <summary>Weights to begin with.</summary>
     [Setting(ModelGroup, "checkpoint whose weights to begin with", "PATH", Default = "random weights")]
@@ -282,6 +290,10 @@ public sealed partial record TrainingSettings
     /// <summary>Batches of one evaluation.</summary>
     [Setting(ReportGroup, "batches of one evaluation", "N", Range = "[1, inf)")]
     public int EvalBatches { get; init; } = 20;
+
+    /// <summary>Steps between diagnostics; 0 for none.</summary>
+    [Setting(ReportGroup, "steps between diagnostics of every tensor, written to metrics.jsonl; 0: none", "N", Range = "[0, inf)")]
+    public int DiagnosticsEvery { get; init; }
 
     /// <summary>Steps between checkpoints; 0 for none but the last.</summary>
     [Setting(ReportGroup, "steps between checkpoints; 0: only at the end", "N", Range = "[0, inf)")]

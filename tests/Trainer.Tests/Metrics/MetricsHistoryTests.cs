@@ -43,7 +43,8 @@ public sealed class MetricsHistoryTests
 
         // The writer is still open, as that of a run which goes on.
         MetricsHistory history = MetricsHistory.Load(file);
-        Assert.That(history.Names.Select(name => history.Series(name).Values.Single()), Is.EqualTo(new[] { 1.0 / 3, 1e-3, 7, 8, 9, 10, 11, 2.0 / 3, 4.0 / 3 }));
+        Assert.That(history.Names.Select(name => history.Series(name).Values.Single()),
+            Is.EqualTo(new[] { 1.0 / 3, 1e-3, 7, 8, 9, 10, 11, 2.0 / 3, 4.0 / 3 }));
     }
 
     [TestCase("{\"step\":2,\"lo")]
