@@ -61,7 +61,7 @@ public sealed class Gpt2HessianTraceTests
         Upload(_weights);
         var byProbes = Probe().Estimate(new HessianTraceOptions { Probes = 500 });
         TestContext.Out.WriteLine(
-            $"{byLosses} by losses, off by {bias} for the step; {byGradients} by gradients; {byProbes.Trace} with an error of {byProbes.StandardError} by probes");
+            $"{byLosses} by losses, off by {bias} for the step; {byGradients} by gradients; {byProbes.Trace} ± {byProbes.StandardError} by probes");
         double tolerance = (4 * 0.0063) + (2 * bias);
         Assert.Multiple(() =>
         {
