@@ -9,7 +9,7 @@ internal static class DecayExperiments
 {
     private const int BeforeDrop = 800;
 
-    public static IEnumerable<Experiment> All => [NoGap, HigherLossIsABetterStart, Crossover, EffectiveRate, Equilibrium, Overfitting];
+    public static IEnumerable<Experiment> All => [NoGap, HigherLossIsABetterStart, Crossover, EffectiveRate, Equilibrium, Overfitting, Averaging];
 
     private static Experiment NoGap => new("C3", "weight decay and the generalisation gap, one pass",
         "In training of about one pass, validation loss follows training loss whatever the decay: no gap that a larger lambda would close.",
@@ -154,6 +154,42 @@ internal static class DecayExperiments
         ],
     };
 
+    private static Experiment Averaging => new("C13", "averaged weights as a cheap look ahead",
+        "At a constant rate averaged weights are better than the last ones, the more so the larger lambda; after the rate has dropped they are not.",
+        "D'Angelo, Andriushchenko et al. (2024), ablations; exponential averages of Polyak's kind")
+    {
+        Setting = "The runs of C4, with exponential averages of coefficients 0.9 and 0.99 evaluated beside the weights.",
+        Arms =
+        [
+            .. Lambdas.SelectMany(lambda => new Arm[]
+            {
+                new TrainingArm(Name(lambda), x => Constant(x, lambda) with { Average = ["0.9", "0.99"] }),
+                new TrainingArm(Dropped(lambda), x => Constant(x, 0) with
+                {
+                    BranchFrom = x.Of(Name(lambda)).Checkpoint(BeforeDrop), Steps = BeforeDrop + 200, Lr = 1e-4, WarmupSteps = 0, Average = ["0.9", "0.99"],
+                })
+                {
+                    After = [Name(lambda)],
+                },
+            }),
+        ],
+        Measures = [Measure.TrainLoss, Gained("0.9"), Gained("0.99")],
+        Expectations =
+        [
+            new("At the constant rate the average of 0.99 has the lower training loss, at every lambda.", r =>
+            {
+                double[] gains = [.. Lambdas.SelectMany(lambda => r.Values(Name(lambda), Gained("0.99")))];
+                return new(Judge.Inside(gains, 0, double.PositiveInfinity), "weights - average: " + string.Join("; ", Lambdas.Select(lambda => $"{Name(lambda)} {new Sample(r.Values(Name(lambda), Gained("0.99"))).Text()}")));
+            }),
+            new("What the average gains grows with lambda.", r => Judge.Grows(r, [.. Lambdas.Select(Name)], Gained("0.99"))),
+            new("After the drop it gains less than a tenth of that.", r =>
+            {
+                double[] shares = [.. Lambdas.SelectMany(lambda => r.Values(Dropped(lambda), Gained("0.99")).Zip(r.Values(Name(lambda), Gained("0.99")), (after, before) => after / before))];
+                return new(Judge.Inside(shares, double.NegativeInfinity, 0.1), $"gain after over gain before, by lambda and seed: {new Sample(shares).Text("0.00")}");
+            }),
+        ],
+    };
+
     private static double[] Lambdas => [0, 0.5, 1.5];
 
     private static double[] OverfittingLambdas => [0, 0.25, 0.5, 1, 2, 4];
@@ -164,6 +200,8 @@ internal static class DecayExperiments
         run.Mean("weightNorm", 2000, 3000) / Math.Sqrt(run.RegularisedParameters) / Math.Sqrt(run.Last("lr") / (2 * 1.5)));
 
     private static Measure Settling => new("final norm / norm at step 1000", run => run.Last("normRatio") / run.At("normRatio", 1000));
+
+    private static Measure Gained(string coefficient) => new($"training loss - that of the average {coefficient}", run => run.Last("trainLoss") - run.Last($"trainLossEma/{coefficient}"));
 
     private static string Name(double lambda) => string.Create(CultureInfo.InvariantCulture, $"lambda {lambda}");
 
