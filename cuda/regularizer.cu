@@ -55,6 +55,7 @@ __device__ __forceinline__ double norm_factor(Unit& unit, const StepInput& in, d
             if (in.step < unit.bound_step) return 1.0;
             if (in.step == unit.bound_step) {
                 unit.bound = norm * norm;
+                unit.bound_step = 0;
                 return 1.0;
             }
             unit.multiplier = fmin(kMaximumMultiplier, fmax(0.0, unit.multiplier + __dmul_rn(unit.rate / unit.count, __dmul_rn(norm, norm) - unit.bound)));

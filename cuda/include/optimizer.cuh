@@ -23,7 +23,7 @@ struct Unit {
     double rate;              // k; mu
     double initial_norm;      // |w0|: of the weights that training began with
     double count;             // elements
-    int bound_step;           // CPR: the step whose end gives the bound n^2; 0: `bound` is given
+    int bound_step;           // CPR: the step whose end gives the bound n^2; 0: `bound` is known
     float factor;             // of the last step that was taken
     double norm;              // of the weights as they are stored: the root of their tensors' sums of squares
     double multiplier, bound; // CPR: its state, with which a run goes on

@@ -61,6 +61,8 @@ internal static class CommandLine
         EvalCommand.Create(terminal),
         BenchCommand.Create(terminal),
         ProfileCommand.Create(terminal),
+        LabCommand.Create(terminal),
+        ReportCommand.Create(terminal),
         DoctorCommand.Create(terminal),
     ];
 
@@ -110,13 +112,24 @@ internal static class CommandLine
         Command command = parse.CommandResult.Command;
         foreach (SettingOption option in command.Options.OfType<SettingOption>().Where(option => !option.Definition.IsFreeText))
         {
-            string? hyphened = parse.GetResult(option)?.Tokens.Select(token => token.Value).FirstOrDefault(value => value.StartsWith("--", StringComparison.Ordinal));
+            string? hyphened = Hyphened(parse.GetResult(option));
             if (hyphened is null)
                 continue;
             if (command.Options.Any(known => known.Name == hyphened))
                 throw new RequestException(option.Definition.NeedsValue);
-            throw new RequestException(
-                $"there is no option {hyphened}{NearestName.Suggestion(hyphened, command.Options.Select(known => known.Name))}\n'{Verb.Path(command)} --help' lists the options.");
+            throw NoOption(hyphened);
         }
+
+        foreach (SettingArgument operand in command.Arguments.OfType<SettingArgument>())
+        {
+            if (Hyphened(parse.GetResult(operand)) is { } hyphened)
+                throw NoOption(hyphened);
+        }
+
+        static string? Hyphened(SymbolResult? given) =>
+            given?.Tokens.Select(token => token.Value).FirstOrDefault(value => value.StartsWith("--", StringComparison.Ordinal));
+
+        RequestException NoOption(string word) => new(
+            $"there is no option {word}{NearestName.Suggestion(word, command.Options.Select(known => known.Name))}\n'{Verb.Path(command)} --help' lists the options.");
     }
 }

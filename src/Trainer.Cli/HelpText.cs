@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using System.Text;
+using Trainer.Training;
 
 namespace Trainer.Cli;
 
@@ -18,12 +19,15 @@ internal sealed class HelpText(TextWriter output) : SynchronousCommandLineAction
         Command command = parseResult.CommandResult.Command;
         WriteWrapped(new StringBuilder(), 0, command.Description ?? string.Empty);
         output.WriteLine();
-        output.WriteLine($"Usage: {Verb.Path(command)}{(command.Subcommands.Count > 0 ? " <verb>" : string.Empty)} [options]");
+        SettingDefinition[] operands = [.. command.Arguments.OfType<SettingArgument>().Select(operand => operand.Definition)];
+        string words = string.Concat(operands.Select(operand => " " + operand.Name));
+        output.WriteLine($"Usage: {Verb.Path(command)}{words}{(command.Subcommands.Count > 0 ? " <verb>" : string.Empty)} [options]");
 
         if (command.Subcommands.Count > 0)
             WriteSection("Verbs", [.. command.Subcommands.Select(verb => (verb.Name, verb.Description ?? string.Empty))]);
-        foreach (IGrouping<string, SettingOption> group in command.Options.OfType<SettingOption>().GroupBy(option => option.Definition.Group))
-            WriteSection(group.Key, [.. group.Select(option => (Term(option), Explanation(option)))]);
+        IEnumerable<SettingDefinition> definitions = operands.Concat(command.Options.OfType<SettingOption>().Select(option => option.Definition));
+        foreach (IGrouping<string, SettingDefinition> group in definitions.GroupBy(definition => definition.Group))
+            WriteSection(group.Key, [.. group.Select(definition => (Term(definition), Explanation(definition)))]);
 
         IEnumerable<Option> others = parseResult.RootCommandResult.Command.Options.Where(option => command is RootCommand || option.Recursive);
         WriteSection("Other", [.. others.Select(option => (option.Name, Lowercase(option.Description)))]);
@@ -36,23 +40,24 @@ internal sealed class HelpText(TextWriter output) : SynchronousCommandLineAction
         return (int)ExitCode.Done;
     }
 
-    private static string Term(SettingOption option)
+    private static string Term(SettingDefinition definition)
     {
         // A long list of words stands in the explanation, where it can be broken into lines.
-        string value = option.Definition switch
+        string value = definition switch
         {
+            { IsOperand: true } => string.Empty,
             // One that is on already is only ever given to turn it off.
-            { IsSwitch: true } => option.Definition.Default == "true" ? " true|false" : string.Empty,
+            { IsSwitch: true } => definition.Default == "true" ? " true|false" : string.Empty,
             { ValueName: { Length: <= 20 } name } => $" {name}",
             _ => " NAME",
         };
-        return option.Name + value;
+        return definition.Name + value;
     }
 
-    private static string Explanation(SettingOption option)
+    private static string Explanation(SettingDefinition definition)
     {
-        string words = option.Definition.ValueName is { Length: > 20 } ? $": {string.Join(", ", option.Definition.Values)}" : string.Empty;
-        return $"{option.Definition.Help}{words} [{option.Definition.Default}]";
+        string words = definition.ValueName is { Length: > 20 } ? $": {string.Join(", ", definition.Values)}" : string.Empty;
+        return $"{definition.Help}{words} [{definition.Default}]";
     }
 
     private static string Lowercase(string? text) => string.IsNullOrEmpty(text) ? string.Empty : char.ToLowerInvariant(text[0]) + text[1..];

@@ -18,7 +18,13 @@ internal sealed class Verb : Command
         : this(name, description, examples)
     {
         foreach (SettingDefinition definition in definitions)
-            Options.Add(new SettingOption(definition));
+        {
+            if (definition.IsOperand)
+                Arguments.Add(new SettingArgument(definition));
+            else
+                Options.Add(new SettingOption(definition));
+        }
+
         SetAction(parse => (int)run(Given(parse)));
     }
 
@@ -66,6 +72,12 @@ internal sealed class Verb : Command
             given[option.Definition] = result.GetValueOrDefault<string[]>() ?? [];
         }
 
+        foreach (SettingArgument operand in Arguments.OfType<SettingArgument>())
+        {
+            if (parse.GetValue(operand) is { Length: > 0 } words)
+                given[operand.Definition] = words;
+        }
+
         return given;
     }
 }
@@ -82,6 +94,20 @@ internal sealed class SettingOption : Option<string[]>
         // A shell expands a pattern into many words before the program sees it.
         AllowMultipleArgumentsPerToken = definition.IsList;
         CustomParser = result => [.. result.Tokens.Select(token => token.Value)];
+    }
+
+    public SettingDefinition Definition { get; }
+}
+
+/// <summary>A setting whose values stand on the command line without a name.</summary>
+internal sealed class SettingArgument : Argument<string[]>
+{
+    public SettingArgument(SettingDefinition definition)
+        : base(definition.Name)
+    {
+        Definition = definition;
+        // That some are there is checked where the settings are read, as for options.
+        Arity = ArgumentArity.ZeroOrMore;
     }
 
     public SettingDefinition Definition { get; }

@@ -260,6 +260,10 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
     /// <inheritdoc/>
     protected override void AddSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums) => _operations.SumOfSquares(F(values), segments, sums);
 
+    /// <inheritdoc/>
+    protected override void UpdateAverage(Tensor average, Tensor weights, float coefficient) =>
+        _operations.UpdateAverage(F(average), F(weights), average.Count, coefficient);
+
     /// <summary>Stops the threads and frees what is still allocated.</summary>
     protected override void Dispose(bool disposing)
     {

@@ -78,6 +78,8 @@ internal abstract unsafe class CpuOperations : IDisposable
     public abstract void ScaleRounded(float* weights, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors,
         WeightRounding rounding, Span<double> sums, Span<double> changes);
 
+    public abstract void UpdateAverage(float* average, float* weights, long count, float coefficient);
+
     public void Dispose()
     {
         Dispose(true);

@@ -39,6 +39,11 @@ public sealed partial class CudaBackend
     }
 
     /// <inheritdoc/>
+    protected override void UpdateAverage(Tensor average, Tensor weights, float coefficient) =>
+        Kernel(LaunchKey.OfCount(LaunchOperation.UpdateAverage, average.Count), static (key, _) => ElementwiseKernels.UpdateAverage(key.Count))
+        .Launch(average, weights, average.Count, coefficient);
+
+    /// <inheritdoc/>
     protected override void EmbeddingForward(Tensor output, Tensor tokens, Tensor tokenTable, Tensor positionTable, int b, int t, int c) =>
         Kernel(new(LaunchOperation.EmbeddingForward, b, t, c, Math.Min(b * t, tokenTable.Shape.Rows)),
             static (key, self) => EmbeddingKernels.Forward(key.A, key.B, key.C, key.D, self._type))

@@ -143,7 +143,7 @@ internal sealed class CatalogueTests
     private static TensorTable Tensors(RegularizerOptions rule)
     {
         var layout = new ParameterLayout(new ModelConfig(L, Heads, C, T, V) { PaddedVocabulary = Vp });
-        var sums = new double[layout.Tensors.Count];
+        double[] sums = [.. Enumerable.Repeat(1.0, layout.Tensors.Count)];
         return new TensorTable(layout.Segments, RegularizedUnits.From(new() { Regularizer = rule }, layout, sums, sums, []).UnitOfSegment);
     }
 

@@ -111,15 +111,19 @@ internal sealed class RegularizerTests
     [Test]
     public void A_parameter_bound_accumulates_its_multiplier()
     {
-        // Four elements with a sum of squares of 8, bound 4, λ = 0, μ = 1: λ = (8 - 4) / 4 = 1, and the factor 1 - 2 λ = -1.
-        var unit = new RegularizedUnit { Rule = UnitRule.ParameterBound, After = 1, Rate = 1, Count = 4, Bound = 4 };
+        // Four elements with a sum of squares of 8, bound 4, λ = 0, μ = 0.3: λ = 0.3 (8 - 4) / 4 = 0.3, and the factor 1 - 2 λ = 0.4.
+        var unit = new RegularizedUnit { Rule = UnitRule.ParameterBound, After = 1, Rate = 0.3, Count = 4, Bound = 4 };
         float root = MathF.Sqrt(2);
         var after = StepOnce(unit, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
-        Assert.That(after.Multiplier, Is.EqualTo(1).Within(1e-6));
-        Assert.That(after.Factor, Is.EqualTo(-1).Within(1e-6));
+        Assert.That(after.Multiplier, Is.EqualTo(0.3).Within(1e-6));
+        Assert.That(after.Factor, Is.EqualTo(0.4).Within(1e-6));
+
+        // With μ = 1 it would be 1, and the factor would turn the sign: it stays at a half.
+        after = StepOnce(unit with { Rate = 1 }, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
+        Assert.That((after.Multiplier, after.Factor), Is.EqualTo((0.5, 0f)));
 
         // Below the bound the multiplier falls, not below 0; with the paper's order the factor joins the pass itself.
-        after = StepOnce(unit with { Bound = 9, Multiplier = 0.1 }, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
+        after = StepOnce(unit with { Rate = 1, Bound = 9, Multiplier = 0.1 }, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
         Assert.That((after.Multiplier, after.Factor), Is.EqualTo((0.0, 1f)));
         after = StepOnce(unit with { After = 0, Norm = Math.Sqrt(8), Rate = 0.1 }, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
         Assert.That(after.Multiplier, Is.EqualTo(0.1).Within(1e-12));
@@ -128,10 +132,10 @@ internal sealed class RegularizerTests
 
     [TestCase(4, 0, 1)]      // not yet
     [TestCase(5, 8, 1)]      // the end of this step gives the bound
-    [TestCase(6, 0, -3)]     // 1 - 2 (8 - 0) / 4 from now on
+    [TestCase(6, 0, 0.6)]    // 1 - 2 · 0.1 (8 - 0) / 4 from now on
     public void A_warm_started_bound_is_the_norm_at_its_step(int step, double bound, double factor)
     {
-        var unit = new RegularizedUnit { Rule = UnitRule.ParameterBound, After = 1, Rate = 1, Count = 4, BoundStep = 5 };
+        var unit = new RegularizedUnit { Rule = UnitRule.ParameterBound, After = 1, Rate = 0.1, Count = 4, BoundStep = 5 };
         float root = MathF.Sqrt(2);
         var after = StepOnce(unit, [root, root, root, root], new float[4], PlainInput with { Step = step });
         Assert.That(after.Bound, Is.EqualTo(bound).Within(1e-6));

@@ -1,6 +1,8 @@
+using Trainer.Checkpoints;
 using Trainer.Cli.Display;
 using Trainer.Compute;
 using Trainer.Data;
+using Trainer.Reports;
 using Trainer.Training;
 
 namespace Trainer.Cli.Commands;
@@ -53,6 +55,9 @@ internal static class TrainCommand
         using IBackend backend = Devices.Open(settings.Device, settings.Precision, settings.Threads, settings.Isa, settings.Seed);
         using TrainingData data = TrainingData.Open(settings, preparation, stop);
         using TrainingRun run = TrainingRun.Open(settings, data, backend);
-        return run.Train(observer, stop);
+        TrainingSummary summary = run.Train(observer, stop);
+        if (summary.Step > 0)
+            ReportCommand.Write(RunReport.Create([summary.RunDirectory]), new RunPaths(summary.RunDirectory).Report);
+        return summary;
     }
 }

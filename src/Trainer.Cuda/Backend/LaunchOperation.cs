@@ -17,6 +17,7 @@ internal enum LaunchOperation
     Mean,
     CastToBf16,
     CastToFloat,
+    UpdateAverage,
     AttentionForward,
     AttentionBackwardStats,
     AttentionBackwardKv,

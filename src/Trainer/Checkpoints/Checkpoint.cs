@@ -5,13 +5,14 @@ using Trainer.Optimization;
 namespace Trainer.Checkpoints;
 
 /// <summary>
-/// A checkpoint folder: <c>model.bin</c> (an llm.c model file), <c>optimizer.bin</c> (the moments), <c>state.json</c> (the scalars) and
-/// <c>digests.json</c> (length and SHA-256 of the others).
+/// A checkpoint folder: <c>model.bin</c> (an llm.c model file), <c>optimizer.bin</c> (the moments), <c>state.json</c> (the scalars),
+/// <c>averages.bin</c> (averages of the weights, where the run has any) and <c>digests.json</c> (length and SHA-256 of the others).
 /// </summary>
 public sealed class Checkpoint
 {
     internal const string ModelFileName = "model.bin";
     internal const string OptimizerFileName = "optimizer.bin";
+    internal const string AveragesFileName = "averages.bin";
     internal const string StateFileName = "state.json";
 
     private Checkpoint(string path, ModelConfig model, CheckpointState state) => (Path, Model, State) = (path, model, state);
@@ -49,6 +50,27 @@ public sealed class Checkpoint
     {
         using LlmcModelFile model = LlmcModelFile.Open(ModelPath);
         model.ReadInto(backend, weights);
+    }
+
+    /// <summary>Whether there are averages of the weights.</summary>
+    public bool HasAverages => File.Exists(AveragesPath);
+
+    private string AveragesPath => System.IO.Path.Combine(Path, AveragesFileName);
+
+    /// <summary>Loads the averages of the weights.</summary>
+    /// <param name="backend">The device.</param>
+    /// <param name="averages">Those of the run, overwritten.</param>
+    /// <exception cref="RequestException">The checkpoint has none, or others.</exception>
+    public void LoadAverages(IBackend backend, WeightAverages averages)
+    {
+        ArgumentNullException.ThrowIfNull(averages);
+        if (!HasAverages)
+        {
+            throw new RequestException($"{Path} has no {AveragesFileName}: the run kept no averages of its weights, and what is past cannot be averaged.\n"
+                + "Leave --average out to go on as before; or begin a branch with --branch-from, whose averages begin with the weights of the checkpoint.");
+        }
+
+        AverageFile.Read(AveragesPath, backend, averages);
     }
 
     /// <summary>Loads everything to continue training with the same bits.</summary>

@@ -45,9 +45,10 @@ public sealed class CheckpointStore
     /// <param name="weights">All parameters.</param>
     /// <param name="optimizer">Their optimizer; its step names the checkpoint.</param>
     /// <param name="progress">How far the training loop is.</param>
+    /// <param name="averages">Averages of the weights; none, or without any in it, makes no file of them.</param>
     /// <returns>The folder.</returns>
     /// <exception cref="RunFailedException">The disk is full or not writable; checkpoints written before are as they were.</exception>
-    public string Write(IBackend backend, ModelConfig model, Tensor weights, WeightOptimizer optimizer, TrainingProgress progress)
+    public string Write(IBackend backend, ModelConfig model, Tensor weights, WeightOptimizer optimizer, TrainingProgress progress, WeightAverages? averages = null)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         var state = new CheckpointState(progress, optimizer.State());
@@ -63,12 +64,14 @@ public sealed class CheckpointStore
             }
 
             Directory.CreateDirectory(temporary);
-            FileDigest[] digests =
+            List<FileDigest> digests =
             [
                 WriteFile(temporary, Checkpoint.ModelFileName, stream => LlmcModelFile.Write(stream, backend, model, weights)),
                 WriteFile(temporary, Checkpoint.OptimizerFileName, stream => MomentFile.Write(stream, backend, optimizer.Moments)),
                 WriteFile(temporary, Checkpoint.StateFileName, stream => CheckpointStateFile.Write(stream, state)),
             ];
+            if (averages is { Coefficients.Count: > 0 })
+                digests.Add(WriteFile(temporary, Checkpoint.AveragesFileName, stream => AverageFile.Write(stream, backend, averages)));
             WriteFile(temporary, FileDigest.FileName, stream => FileDigest.Write(stream, digests));
             DurableFile.FlushDirectory(temporary);
             Publish(temporary, path);

@@ -16,6 +16,9 @@ public readonly record struct RunPaths(string Root)
     /// <summary>The samples drawn while training.</summary>
     public string Samples => Path.Combine(Root, "samples.txt");
 
+    /// <summary>The page that shows the run.</summary>
+    public string Report => Path.Combine(Root, "report.html");
+
     internal string Lock => Path.Combine(Root, "run.lock");
 }
 

@@ -293,6 +293,18 @@ public abstract class CheckedBackend : IBackend
     }
 
     /// <inheritdoc/>
+    public void UpdateAverage(Tensor average, Tensor weights, double coefficient)
+    {
+        OperandCheck.Any(average, Float);
+        OperandCheck.Count(weights, Float, average.Count);
+        if (!(coefficient >= 0.5) || !((float)coefficient < 1))
+            throw new ArgumentOutOfRangeException(nameof(coefficient), $"{coefficient} is not in [1/2, 1) in single precision");
+        Observer?.Before(OperationCost.UpdateAverage(average));
+        UpdateAverage(average, weights, (float)coefficient);
+        Observer?.After();
+    }
+
+    /// <inheritdoc/>
     public abstract IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options);
 
     /// <inheritdoc/>
@@ -366,6 +378,9 @@ public abstract class CheckedBackend : IBackend
 
     /// <inheritdoc cref="IBackend.SumOfSquares"/>
     protected abstract void AddSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums);
+
+    /// <inheritdoc cref="IBackend.UpdateAverage"/>
+    protected abstract void UpdateAverage(Tensor average, Tensor weights, float coefficient);
 
     private void CheckNorm(Tensor mean, Tensor rstd, Tensor weight, int rows, int c)
     {

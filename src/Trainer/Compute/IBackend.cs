@@ -225,6 +225,15 @@ public interface IBackend : IDisposable
     /// <param name="sums">One sum for each segment, overwritten. A non-finite element makes its sum non-finite.</param>
     void SumOfSquares(Tensor values, ReadOnlySpan<Segment> segments, Span<double> sums);
 
+    /// <summary>
+    /// One step of an exponential moving average (Polyak and Juditsky 1992): <c>average = coefficient · average + (1 - coefficient) · weights</c>. The
+    /// coefficient is rounded to fp32 first; 1 minus it is then exact, so that an average of equal weights keeps their size.
+    /// </summary>
+    /// <param name="average">fp32, updated in place.</param>
+    /// <param name="weights">fp32, as many.</param>
+    /// <param name="coefficient">In [1/2, 1): what the average keeps of itself.</param>
+    void UpdateAverage(Tensor average, Tensor weights, double coefficient);
+
     /// <summary>Makes the end of a training step for some parameters: gradient norm, clipping, optimizer and regulariser.</summary>
     /// <param name="layout">Where each tensor is.</param>
     /// <param name="tensors">Parameters, gradients and moments; stay the caller's.</param>

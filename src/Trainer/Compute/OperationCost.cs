@@ -112,6 +112,9 @@ public readonly record struct OperationCost(string Operation, Shape Sizes, long 
         return new(nameof(IBackend.SumOfSquares), default, 4 * count, 2 * count);
     }
 
+    /// <summary>12 for each weight; 3 operations.</summary>
+    internal static OperationCost UpdateAverage(Tensor average) => new(nameof(IBackend.UpdateAverage), default, 12 * average.Count, 3 * average.Count);
+
     /// <summary>28 for each weight; 19 operations.</summary>
     internal static OperationCost AdamUpdate(ReadOnlySpan<SegmentUpdate> updates)
     {

@@ -9,6 +9,9 @@ namespace Trainer.Compute;
 /// <param name="Use">What the model is for: without training there is no backward pass.</param>
 public readonly record struct PassShape(ModelConfig Model, int BatchSize, int SequenceLength, ModelUse Use)
 {
+    /// <summary>The averages of the weights that are kept while training.</summary>
+    public int Averages { get; init; }
+
     /// <summary>R = B · T.</summary>
     public int Rows => checked(BatchSize * SequenceLength);
 }

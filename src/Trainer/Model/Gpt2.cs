@@ -15,6 +15,7 @@ public sealed class Gpt2 : IDisposable
     private readonly ModelMemory _memory;
     private readonly Gpt2Activations _activations;
     private readonly Recompute _recompute;
+    private Tensor _weights;
 
     /// <summary>Allocates parameters, all zero, and what the passes need.</summary>
     /// <param name="backend">What computes.</param>
@@ -24,9 +25,10 @@ public sealed class Gpt2 : IDisposable
     /// <param name="use">What the model is for.</param>
     /// <param name="recompute">Which activations the backward pass computes again.</param>
     /// <param name="choices">The <see cref="IBackend.Choices"/> of the run that is continued.</param>
+    /// <param name="averages">How many averages of the weights to have room for.</param>
     /// <exception cref="RequestException">A size is impossible, or the memory is not there.</exception>
     public Gpt2(IBackend backend, ModelConfig config, int batchSize, int sequenceLength, ModelUse use,
-        Recompute recompute = Recompute.None, IReadOnlyDictionary<string, string>? choices = null)
+        Recompute recompute = Recompute.None, IReadOnlyDictionary<string, string>? choices = null, int averages = 0)
     {
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(config);
@@ -37,11 +39,12 @@ public sealed class Gpt2 : IDisposable
             throw new RequestException($"--seq-len {sequenceLength} is not between 1 and the model's {config.SequenceLength} positions.");
         backend.CheckSupports(config);
         (_backend, _recompute) = (backend, recompute);
-        var shape = new PassShape(config, batchSize, sequenceLength, use);
+        var shape = new PassShape(config, batchSize, sequenceLength, use) { Averages = averages };
         var plan = MemoryPlan.Fitting(backend, shape, recompute);
         backend.Prepare(shape, choices);
         Layout = new ParameterLayout(config);
         _memory = new ModelMemory(backend, plan, config.Channels);
+        _weights = Tensors.Weights;
         _activations = new Gpt2Activations(_memory.Activations, shape, backend.Precision.Working, recompute);
     }
 
@@ -66,6 +69,9 @@ public sealed class Gpt2 : IDisposable
     /// <summary>The gradients of all parameters; none unless the model is for training.</summary>
     public Tensor Gradients => Tensors.Gradients;
 
+    /// <summary>Room for averages of the parameters, fp32, in the order of <see cref="Layout"/>.</summary>
+    public IReadOnlyList<Tensor> Averages => _memory.Averages;
+
     /// <summary>(1) of fp64: the mean loss of the passes since one did not accumulate, in nats per token.</summary>
     public Tensor TotalLoss => _activations.TotalLoss;
 
@@ -78,6 +84,32 @@ public sealed class Gpt2 : IDisposable
             _backend.Convert(Tensors.Weights, Tensors.Master);
         else if (_backend.Precision.RoundsWeights && Tensors.Weights.Type == ElementType.Float32)
             _backend.RoundToBFloat16(Tensors.Weights);
+    }
+
+    /// <summary>Has forward passes read other weights. The model's own are not touched; where the others have to be rounded for the passes, the gradients are overwritten.</summary>
+    /// <param name="weights">As many as <see cref="Parameters"/>, in the same order; fp32, or of the type that passes read.</param>
+    /// <param name="passes">Makes forward passes, no backward pass.</param>
+    /// <returns>What <paramref name="passes"/> returns.</returns>
+    public T WithWeights<T>(Tensor weights, Func<T> passes)
+    {
+        ArgumentNullException.ThrowIfNull(passes);
+        Tensor own = Tensors.Weights, others = weights;
+        if (weights.Type != own.Type)
+        {
+            // Twice the room of bf16, and nothing in it that the next backward pass does not overwrite.
+            others = new Tensor(Gradients.Address, own.Type, own.Shape);
+            _backend.Convert(others, weights);
+        }
+
+        _weights = others;
+        try
+        {
+            return passes();
+        }
+        finally
+        {
+            _weights = own;
+        }
     }
 
     /// <summary>Reads <see cref="TotalLoss"/>: waits for the passes.</summary>
@@ -271,7 +303,7 @@ public sealed class Gpt2 : IDisposable
         }
     }
 
-    private Tensor Weight(int index) => Tensors.Weights.Slice(Layout.Segments[index].Offset, Layout.Tensors[index].Shape);
+    private Tensor Weight(int index) => _weights.Slice(Layout.Segments[index].Offset, Layout.Tensors[index].Shape);
 
     private Tensor Weight(BlockTensor tensor, int layer) => Weight(Layout.IndexOf(tensor, layer));
 

@@ -19,6 +19,9 @@ public sealed record MemoryPlan(Precision Precision, bool Trains, long Parameter
 {
     private const double Mebibyte = 1024.0 * 1024.0;
 
+    /// <summary>The averages of the weights.</summary>
+    public int Averages { get; init; }
+
     /// <summary>Whether there are master weights.</summary>
     public bool HasMaster => Trains && Precision.HasMaster;
 
@@ -35,6 +38,8 @@ public sealed record MemoryPlan(Precision Precision, bool Trains, long Parameter
                 regions.Add(new("master weights", single, floats));
             if (Trains)
                 regions.AddRange([new("gradients", single, floats), new("first moment", single, floats), new("second moment", single, floats)]);
+            if (Averages > 0)
+                regions.Add(new("averages of weights", single, Averages * floats));
             regions.Add(new("activations", working, ActivationBytes));
             if (WorkspaceBytes > 0)
                 regions.Add(new("workspace", string.Empty, WorkspaceBytes));
@@ -51,7 +56,10 @@ public sealed record MemoryPlan(Precision Precision, bool Trains, long Parameter
         ArgumentNullException.ThrowIfNull(backend);
         ElementType working = backend.Precision.Working;
         return new MemoryPlan(backend.Precision, shape.Use == ModelUse.Train, new ParameterLayout(shape.Model).Count,
-            Gpt2Activations.Bytes(shape, working, recompute), Arena.RoundUp(backend.WorkspaceBytes(shape)));
+            Gpt2Activations.Bytes(shape, working, recompute), Arena.RoundUp(backend.WorkspaceBytes(shape)))
+        {
+            Averages = shape.Averages,
+        };
     }
 
     /// <summary>Refuses a plan that does not fit, naming the largest micro-batch that would.</summary>

@@ -22,6 +22,7 @@ internal sealed class ModelMemory : IDisposable
         Tensors = new TrainingTensors(
             Weights: arena.Take(plan.Precision.Working, shape), Master: Floats(plan.HasMaster), Gradients: Floats(plan.Trains),
             FirstMoment: Floats(plan.Trains), SecondMoment: Floats(plan.Trains));
+        Averages = [.. Enumerable.Range(0, plan.Averages).Select(_ => Floats(needed: true))];
         Activations = arena.TakeArena(plan.ActivationBytes);
         if (plan.WorkspaceBytes > 0)
             backend.UseWorkspace(arena.Take(ElementType.Byte, Shape.Holding(plan.WorkspaceBytes)));
@@ -34,6 +35,9 @@ internal sealed class ModelMemory : IDisposable
 
     /// <summary>Parameters and what the optimizer keeps; those that the use of the model does not need are none.</summary>
     public TrainingTensors Tensors { get; }
+
+    /// <summary>Averages of the weights, fp32, in rows like them.</summary>
+    public IReadOnlyList<Tensor> Averages { get; }
 
     /// <summary>The memory of activations.</summary>
     public Arena Activations { get; }

@@ -14,17 +14,23 @@ public sealed class WeightDecay(ParameterLayout layout, ParameterGroups groups, 
     /// <inheritdoc/>
     protected override bool UsesNorm => false;
 
-    /// <inheritdoc/>
-    protected override double Factor(WeightUnit unit, in RegularizerStep step, double norm)
+    /// <summary>The share of a weight that a step takes away: the factor is 1 minus it.</summary>
+    /// <param name="options">The rule and the schedule of its strength.</param>
+    /// <param name="lambda">λ.</param>
+    /// <param name="step">The step.</param>
+    public static double Share(RegularizerOptions options, double lambda, in RegularizerStep step)
     {
-        double lambda = unit.Strength ?? Options.WeightDecay, schedule = Options.WeightDecaySchedule.Multiplier(step.Step - 1);
+        ArgumentNullException.ThrowIfNull(options);
 
         // α λ comes first, so that the product is the same to the bit as norm control's k η_t with k = α λ.
-        return 1 - (Options.Kind switch
+        return options.Kind switch
         {
             RegularizerKind.Decay => step.PeakLearningRate * lambda * step.Multiplier,
             RegularizerKind.DecayDecoupled => lambda * step.Multiplier,
             _ => lambda,
-        } * schedule);
+        } * options.WeightDecaySchedule.Multiplier(step.Step - 1);
     }
+
+    /// <inheritdoc/>
+    protected override double Factor(WeightUnit unit, in RegularizerStep step, double norm) => 1 - Share(Options, unit.Strength ?? Options.WeightDecay, step);
 }

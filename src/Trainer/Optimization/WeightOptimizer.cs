@@ -80,6 +80,36 @@ public sealed class WeightOptimizer : IDisposable
     /// <summary>Σ w² of every segment before the last finished step.</summary>
     public ReadOnlySpan<double> SumsBefore => _sumsBefore;
 
+    /// <summary>s of every segment: what the regulariser multiplied it by in the last finished step, before or after the gradient step. Waits for all steps.</summary>
+    /// <param name="factors">One for each segment, overwritten.</param>
+    public void Factors(Span<double> factors)
+    {
+        factors.Fill(1);
+        if (Regularizer.FollowsPass)
+        {
+            for (int i = 0; i < factors.Length; i++)
+                factors[i] = _sums.Factors[i];
+        }
+        else if (Regularizer is ParameterBound bound)
+        {
+            // Its factor is that of the multiplier, which the device has.
+            bound.Start(_initialSums, _pass.State());
+            foreach (WeightUnit unit in bound.Units)
+            {
+                foreach (int segment in unit.Segments)
+                    factors[segment] = (float)(1 - (2 * bound.Multiplier(unit)));
+            }
+        }
+        else
+        {
+            var updates = new SegmentUpdate[factors.Length];
+            Array.Fill(updates, new SegmentUpdate(default, 0, L2: 0, ShrinkBefore: 1, ShrinkAfter: 1));
+            Regularizer.BeforeStep(At(StepsTaken), _sumsBefore, updates);
+            for (int i = 0; i < factors.Length; i++)
+                factors[i] = (double)updates[i].ShrinkBefore * updates[i].ShrinkAfter;
+        }
+    }
+
     /// <summary>Begins at step 0 with zero moments, from the weights as they are: their norms are what targets and ratios refer to.</summary>
     /// <exception cref="RequestException">The rule cannot work on these weights.</exception>
     public void Start()

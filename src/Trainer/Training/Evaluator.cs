@@ -1,5 +1,7 @@
+using System.Globalization;
 using Trainer.Data;
 using Trainer.Model;
+using Trainer.Optimization;
 
 namespace Trainer.Training;
 
@@ -43,6 +45,22 @@ public sealed class Evaluator
 
     /// <summary>The mean loss on training tokens.</summary>
     public double TrainLoss(Gpt2 model) => Loss(model, _train);
+
+    /// <summary>Both losses of each average of the weights, as <c>valLossEma/0.99</c> and <c>trainLossEma/0.99</c>.</summary>
+    public IReadOnlyList<(string Name, double Loss)> AverageLosses(Gpt2 model, WeightAverages averages)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(averages);
+        var losses = new List<(string Name, double Loss)>();
+        for (int i = 0; i < averages.Coefficients.Count; i++)
+        {
+            string coefficient = averages.Coefficients[i].ToString(CultureInfo.InvariantCulture);
+            losses.Add(($"valLossEma/{coefficient}", model.WithWeights(averages.Tensors[i], () => ValidationLoss(model))));
+            losses.Add(($"trainLossEma/{coefficient}", model.WithWeights(averages.Tensors[i], () => TrainLoss(model))));
+        }
+
+        return losses;
+    }
 
     private double Loss(Gpt2 model, BatchLoader loader)
     {

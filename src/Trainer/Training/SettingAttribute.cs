@@ -25,6 +25,9 @@ public sealed class SettingAttribute(string group, string help, string? valueNam
     /// <summary>What happens when it is not given; null when the property's initial value says so.</summary>
     public string? Default { get; init; }
 
+    /// <summary>Whether the command line gives it as words of their own, and not behind the name of an option: the runs of <c>trainer report RUN...</c></summary>
+    public bool Operand { get; init; }
+
     /// <summary>Whether the command line must give it.</summary>
     public bool Required { get; init; }
 

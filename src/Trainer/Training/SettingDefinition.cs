@@ -26,7 +26,7 @@ public sealed class SettingDefinition
         _type = Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType;
         _range = setting.Range is { } range ? Interval.Parse(range) : null;
         Values = setting.Values?.Split('|') ?? [];
-        Name = "--" + Kebab(property.Name);
+        Name = setting.Operand ? setting.ValueName! : "--" + Kebab(property.Name);
         Key = JsonNamingPolicy.CamelCase.ConvertName(property.Name);
     }
 
@@ -56,7 +56,7 @@ public sealed class SettingDefinition
         ArgumentNullException.ThrowIfNull(definitions);
         ArgumentNullException.ThrowIfNull(commandLine);
         if (definitions.FirstOrDefault(definition => definition._setting.Required && !commandLine.ContainsKey(definition)) is { } missing)
-            throw new RequestException($"{missing.Name} {missing.ValueName} is missing: {missing.Help}.");
+            throw new RequestException($"{(missing.IsOperand ? missing.Name : $"{missing.Name} {missing.ValueName}")} is missing: {missing.Help}.");
         var settings = new T();
         foreach ((SettingDefinition definition, IReadOnlyList<string> values) in commandLine)
         {
@@ -67,7 +67,7 @@ public sealed class SettingDefinition
         return settings;
     }
 
-    /// <summary>The option: <c>--seq-len</c>.</summary>
+    /// <summary>The option: <c>--seq-len</c>. Of an operand, what stands for its words: <c>RUN...</c></summary>
     public string Name { get; }
 
     /// <summary>The key: <c>seqLen</c>.</summary>
@@ -90,6 +90,9 @@ public sealed class SettingDefinition
 
     /// <summary>Whether it is true or false, and true when it is named without a value.</summary>
     public bool IsSwitch => _type == typeof(bool);
+
+    /// <summary>Whether its values stand on the command line without a name.</summary>
+    public bool IsOperand => _setting.Operand;
 
     /// <summary>Whether it can be given more than once.</summary>
     public bool IsList => _type == typeof(IReadOnlyList<string>);

@@ -3,6 +3,7 @@ using System.Globalization;
 using Trainer.Checkpoints;
 using Trainer.Compute;
 using Trainer.Data;
+using Trainer.Diagnostics;
 using Trainer.Generation;
 using Trainer.Metrics;
 using Trainer.Model;
@@ -25,8 +26,10 @@ public sealed class TrainingRun : IDisposable
     private readonly RunDirectory _directory;
     private readonly Gpt2 _model;
     private readonly WeightOptimizer _optimizer;
+    private readonly WeightAverages _averages;
     private readonly BatchLoader _loader;
     private readonly Evaluator _evaluator;
+    private readonly RunDiagnostics _diagnostics;
     private readonly CheckpointStore _checkpoints;
     private readonly MetricsWriter _metrics;
     private readonly SampleLog _samples;
@@ -43,13 +46,15 @@ public sealed class TrainingRun : IDisposable
 
     private TrainingRun(TrainingSettings settings, TrainingData data, IBackend backend, RunDirectory directory, Checkpoint? checkpoint, ModelSource? source)
     {
-        (_settings, _data, _backend, _directory, _lastCheckpoint) = (settings, data, backend, directory, checkpoint?.Path);
+        bool branches = checkpoint is not null && !IsInside(checkpoint, directory);
+        (_settings, _data, _backend, _directory, _lastCheckpoint) = (settings, data, backend, directory, branches ? null : checkpoint?.Path);
         int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
         _checkpoints = new CheckpointStore(directory.Paths.Checkpoints, settings.Keep);
-        var choices = checkpoint is null ? RunRecord.NoChoices : RunRecord.Choices(directory.Paths.Config);
+        var choices = checkpoint is null || branches ? RunRecord.NoChoices : RunRecord.Choices(directory.Paths.Config);
         _model = new Gpt2(backend, ConfigOf(settings, data, checkpoint?.Model ?? source?.Config), b, t, ModelUse.Train, settings.RecomputeLevel(),
-            choices);
+            choices, settings.Averages().Count);
         _optimizer = new WeightOptimizer(backend, _model.Layout, _model.Tensors, settings.OptimizerOptions());
+        _averages = new WeightAverages(backend, _model.Tensors, settings.Averages(), _model.Averages);
         _stepsAhead = backend.RunsAhead ? 1 : 0;
         _loader = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
         _evaluator = new Evaluator(data, b, t, settings.EvalBatches);
@@ -57,7 +62,8 @@ public sealed class TrainingRun : IDisposable
         _targets = new int[b * t];
         _microBatches = settings.TotalBatchTokens!.Value / (b * t);
         _stepMilliseconds = new List<double>(Math.Min(settings.Steps, LongestTimeline));
-        Begin(checkpoint, source);
+        Begin(checkpoint, branches, source);
+        _diagnostics = new RunDiagnostics(_model, _optimizer, settings.OptimizerOptions(), settings.DiagnosticsEvery);
 
         // Not before: a request that is refused must leave the record of a resumed run as it is.
         RunRecord.Write(directory, settings, data, backend, choices);
@@ -91,7 +97,9 @@ public sealed class TrainingRun : IDisposable
             if (settings.Resume)
                 RunRecord.CheckSameData(directory.Paths.Config, data);
             string? newest = settings.Resume ? new CheckpointStore(directory.Paths.Checkpoints).FindNewest() : null;
-            var checkpoint = newest is null ? null : Checkpoint.Open(newest);
+            var checkpoint = newest is not null ? Checkpoint.Open(newest)
+                : settings.BranchFrom is { } origin ? BranchPoint.Open(origin, data)
+                : null;
             var source = checkpoint is null && settings.InitFrom is { } weights ? ModelSource.Open(weights) : null;
             settings = Complete(settings, checkpoint?.Model ?? source?.Config);
             if (checkpoint is not null)
@@ -177,18 +185,22 @@ public sealed class TrainingRun : IDisposable
     {
         if (settings.Seed != checkpoint.State.Progress.Seed)
             throw new RequestException($"--seed {settings.Seed} is not that of the run, which began with {checkpoint.State.Progress.Seed}; leave the option out.");
+        if (settings.BranchFrom is not null && settings.Steps == checkpoint.Step)
+            throw new RequestException($"the checkpoint has taken all of --steps {settings.Steps}; a branch counts on from there, so give more.");
         if (settings.Steps < checkpoint.Step)
             throw new RequestException($"--steps {settings.Steps} is less than the {checkpoint.Step} steps that the run has taken; give more steps to go on.");
     }
 
     private static void CheckFits(TrainingSettings settings, TrainingData data, IBackend backend)
     {
-        var loaded = settings.InitFrom is { } path ? ModelSource.Open(path).Config : null;
+        var loaded = settings.BranchFrom is { } origin ? BranchPoint.Open(origin, data).Model
+            : settings.InitFrom is { } path ? ModelSource.Open(path).Config
+            : null;
         settings = Complete(settings, loaded);
         int b = settings.BatchSize!.Value, t = settings.SeqLen!.Value;
         var config = ConfigOf(settings, data, loaded);
         backend.CheckSupports(config);
-        MemoryPlan.Fitting(backend, new PassShape(config, b, t, ModelUse.Train), settings.RecomputeLevel());
+        MemoryPlan.Fitting(backend, new PassShape(config, b, t, ModelUse.Train) { Averages = settings.Averages().Count }, settings.RecomputeLevel());
         settings.OptimizerOptions().Regularizer.Create(new ParameterLayout(config));
         _ = new BatchLoader(data.Train, b, t, data.Vocabulary, settings.BatchOrder(), settings.Seed);
         _ = new Evaluator(data, b, t, settings.EvalBatches);
@@ -203,7 +215,10 @@ public sealed class TrainingRun : IDisposable
         return path;
     }
 
-    private void Begin(Checkpoint? checkpoint, ModelSource? source)
+    private static bool IsInside(Checkpoint checkpoint, RunDirectory directory) =>
+        Path.GetFullPath(checkpoint.Path).StartsWith(Path.GetFullPath(directory.Paths.Checkpoints) + Path.DirectorySeparatorChar, StringComparison.Ordinal);
+
+    private void Begin(Checkpoint? checkpoint, bool branches, ModelSource? source)
     {
         if (checkpoint is not null)
         {
@@ -211,6 +226,9 @@ public sealed class TrainingRun : IDisposable
             _model.RefreshWeights();
             var progress = checkpoint.State.Progress;
             _loader.Position = progress.DataPosition;
+            BeginAverages(checkpoint, branches);
+            if (branches)
+                return;
             _savedStep = checkpoint.Step;
             if (progress.BestValidationLoss is { } best)
                 _best = new EvaluationMetrics(progress.BestStep, best, double.NaN);
@@ -220,9 +238,21 @@ public sealed class TrainingRun : IDisposable
         if (source is not null)
             source.Load(_backend, _model.Parameters);
         else
-            ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed);
+            ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed, _settings.InitStd);
         _model.RefreshWeights();
         _optimizer.Start();
+        _averages.Start();
+    }
+
+    // A run goes on with its averages; a branch has its own, which begin with the checkpoint where that has none.
+    private void BeginAverages(Checkpoint checkpoint, bool branches)
+    {
+        if (_averages.Coefficients.Count == 0)
+            return;
+        if (branches && !checkpoint.HasAverages)
+            _averages.Start();
+        else
+            checkpoint.LoadAverages(_backend, _averages);
     }
 
     private long StepsBegun => StepsTaken + _optimizer.StepsInFlight;
@@ -238,12 +268,17 @@ public sealed class TrainingRun : IDisposable
         }
 
         _optimizer.BeginStep(_model.TotalLoss);
+        _averages.Update();
     }
 
     private void Finish(ITrainingObserver observer, int stepsAhead)
     {
         while (_optimizer.StepsInFlight > stepsAhead)
-            observer.Stepped(FinishStep());
+        {
+            var metrics = FinishStep();
+            observer.Stepped(metrics);
+            _diagnostics.Stepped(metrics, _metrics);
+        }
     }
 
     private StepMetrics FinishStep()
@@ -269,7 +304,8 @@ public sealed class TrainingRun : IDisposable
         return metrics;
     }
 
-    private bool IsAnythingDue() => IsEvaluationDue() || IsDue(_settings.SampleEvery) || IsDue(_settings.CheckpointEvery);
+    private bool IsAnythingDue() => IsEvaluationDue() || IsDue(_settings.SampleEvery) || IsDue(_settings.CheckpointEvery)
+        || _diagnostics.IsDue(StepsBegun);
 
     // The last step is evaluated whatever its number, and before its checkpoint, which records the best loss.
     private bool IsEvaluationDue() => IsDue(_settings.EvalEvery) || (_settings.EvalEvery > 0 && StepsBegun == _settings.Steps);
@@ -283,6 +319,8 @@ public sealed class TrainingRun : IDisposable
         if (_best is not { } best || metrics.ValidationLoss < best.ValidationLoss)
             _best = metrics;
         _metrics.Write(metrics);
+        if (_averages.Coefficients.Count > 0)
+            _metrics.Write(StepsTaken, _evaluator.AverageLosses(_model, _averages));
         observer.Evaluated(metrics);
     }
 
@@ -303,7 +341,7 @@ public sealed class TrainingRun : IDisposable
         _metrics.Flush();
         var progress = new TrainingProgress(StepsTaken * _settings.TotalBatchTokens!.Value, _loader.Position, _settings.Seed,
             _best?.ValidationLoss, _best?.Step ?? 0);
-        _lastCheckpoint = _checkpoints.Write(_backend, _model.Config, _model.Parameters, _optimizer, progress);
+        _lastCheckpoint = _checkpoints.Write(_backend, _model.Config, _model.Parameters, _optimizer, progress, _averages);
         _savedStep = StepsTaken;
         observer.Saved(StepsTaken, _lastCheckpoint);
     }

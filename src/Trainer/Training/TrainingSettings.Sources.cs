@@ -25,7 +25,7 @@ public sealed partial record TrainingSettings
 
     /// <summary>
     /// The settings that a command line asks for. Later sources win: the defaults, the recorded configuration of a run that is resumed,
-    /// the configuration file, the command line; a preset there
+    /// or branched from, the configuration file, the command line; a preset there
     /// replaces the sizes, batch and learning rate of the file.
     /// </summary>
     /// <param name="configFile">The file of <c>--config</c>, if there is one.</param>
@@ -47,6 +47,17 @@ public sealed partial record TrainingSettings
             settings = Layered(recorded);
             Require(settings.InitFrom == begun.InitFrom, "--init-from begins a new run and --resume continues one; give only one of them.");
             Require(settings.Preset == begun.Preset, $"--preset {settings.Preset} is not that of the run, which began with {begun.Preset}; leave the option out.");
+        }
+
+        else if (settings is { Resume: false, BranchFrom: { } origin })
+        {
+            string recorded = BranchPoint.RecordOf(origin);
+            var begun = new TrainingSettings();
+            begun.ApplyFile(recorded);
+            settings = Layered(recorded) with { InitFrom = null };
+            Require(settings.Preset == begun.Preset, $"--preset {settings.Preset} is not that of the run to branch from, which has {begun.Preset}; leave the option out.");
+            Require(settings.Seed == begun.Seed,
+                $"--seed {settings.Seed} is not that of the run to branch from, which has {begun.Seed}: a branch goes on with its order of data; leave the option out.");
         }
 
         settings.Validate();

@@ -1,3 +1,5 @@
+using System.Globalization;
+using Trainer.Checkpoints;
 using Trainer.Model;
 using Trainer.Optimization;
 
@@ -10,6 +12,24 @@ public sealed partial record TrainingSettings
     /// <exception cref="RequestException">One has another form than PATTERN=STRENGTH.</exception>
     public IReadOnlyList<StrengthOverride> DecayGroups() => [.. DecayGroup.Select(ParseDecayGroup)];
 
+    /// <summary>The coefficients of <see cref="Average"/>.</summary>
+    /// <exception cref="RequestException">One is no number in [0.5, 1), or there twice, or they are too many.</exception>
+    public IReadOnlyList<double> Averages()
+    {
+        List<double> coefficients = [];
+        foreach (string text in Average)
+        {
+            // Below one half, an average is hardly one; from there on 1 - c is exact in single precision.
+            Require(double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double coefficient) && coefficient >= 0.5 && (float)coefficient < 1,
+                $"--average {text} is no number in [0.5, 1); usual are 0.9, 0.99 and 0.999.");
+            Require(!coefficients.Contains(coefficient), $"--average {text} is there twice.");
+            coefficients.Add(coefficient);
+        }
+
+        Require(coefficients.Count <= AverageFile.MostAverages, $"--average is there {coefficients.Count} times; at most {AverageFile.MostAverages} averages can be kept.");
+        return coefficients;
+    }
+
     /// <summary>Checks every value, and the values that must go together.</summary>
     /// <exception cref="RequestException">The message names the option.</exception>
     public void Validate()
@@ -17,7 +37,9 @@ public sealed partial record TrainingSettings
         foreach (SettingDefinition definition in Definitions)
             definition.Validate(this);
         _ = DecayGroups();
+        _ = Averages();
         Require(!Resume || Run is not null, "--resume needs --run DIR, the run to continue.");
+        Require(BranchFrom is null || InitFrom is null, "--init-from begins a run with weights alone and --branch-from with all of a checkpoint; give one of them.");
         Require(TrainData is null == ValData is null, "--train-data and --val-data go together; give both.");
         int sources = (Data is null ? 0 : 1) + (TrainData is null ? 0 : 1) + (Input.Count == 0 ? 0 : 1);
         Require(sources <= 1, "--data, --train-data and --input each say what to train on; give one of them.");

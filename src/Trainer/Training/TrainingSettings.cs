@@ -24,6 +24,11 @@ public sealed partial record TrainingSettings
     [Setting(RunGroup, "continue the run in --run from its last checkpoint", Recorded = false)]
     public bool Resume { get; init; }
 
+    /// <summary>A run or one of its checkpoints, from which this run goes on under other settings.</summary>
+    [Setting(RunGroup, "run or checkpoint to go on from in a run of its own: its settings, optimizer state, initial norms and place in the data, but for what is given here", "PATH",
+        Default = "none")]
+    public string? BranchFrom { get; init; }
+
     /// <summary>The seed of everything random.</summary>
     [Setting(RunGroup, "seed of initialisation, data order and samples", "N")]
     public ulong Seed { get; init; } = 1;
@@ -43,6 +48,10 @@ public sealed partial record TrainingSettings
     /// <summary>Text to prepare before training.</summary>
     [Setting(DataGroup, "text files to prepare and train on, instead of --data; repeatable", "PATH", Default = "none")]
     public IReadOnlyList<string> Input { get; init; } = [];
+
+    /// <summary>The tokens to train on, the first of the training data, over and over.</summary>
+    [Setting(DataGroup, "train on the first N tokens of the training data alone", "N", Range = "[1, inf)", Default = "all")]
+    public int? TrainTokens { get; init; }
 
     /// <summary>The order of training sequences.</summary>
     [Setting(DataGroup, "order of training sequences", Values = "shuffled|sequential|random")]
@@ -67,6 +76,10 @@ public sealed partial record TrainingSettings
     /// <summary>T, the context.</summary>
     [Setting(ModelGroup, "tokens of one sequence", "N", Range = "[1, 1000000]", Default = "from the preset")]
     public int? SeqLen { get; init; }
+
+    /// <summary>The standard deviation of initial weights; the residual projections have it over √(2L).</summary>
+    [Setting(ModelGroup, "standard deviation of initial weights", "X", Range = "(0, inf)")]
+    public double InitStd { get; init; } = ParameterInitializer.StandardDeviation;
 
     /// <summary>Weights to begin with.</summary>
     [Setting(ModelGroup, "checkpoint whose weights to begin with", "PATH", Default = "random weights")]
@@ -276,9 +289,17 @@ public sealed partial record TrainingSettings
     [Setting(ReportGroup, "steps between evaluations; 0: none", "N", Range = "[0, inf)")]
     public int EvalEvery { get; init; } = 200;
 
+    /// <summary>Coefficients of averages of the weights; see <see cref="Averages"/>.</summary>
+    [Setting(ReportGroup, "exponential moving average of the weights that keeps this share of itself in each step, evaluated beside them, as in 0.99; repeatable", "C", Default = "none")]
+    public IReadOnlyList<string> Average { get; init; } = [];
+
     /// <summary>Batches of one evaluation.</summary>
     [Setting(ReportGroup, "batches of one evaluation", "N", Range = "[1, inf)")]
     public int EvalBatches { get; init; } = 20;
+
+    /// <summary>Steps between diagnostics; 0 for none.</summary>
+    [Setting(ReportGroup, "steps between diagnostics of every tensor, written to metrics.jsonl; 0: none", "N", Range = "[0, inf)")]
+    public int DiagnosticsEvery { get; init; }
 
     /// <summary>Steps between checkpoints; 0 for none but the last.</summary>
     [Setting(ReportGroup, "steps between checkpoints; 0: only at the end", "N", Range = "[0, inf)")]

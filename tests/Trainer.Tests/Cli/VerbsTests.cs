@@ -28,6 +28,12 @@ public sealed class VerbsTests
         Assert.That(output, Is.Empty, "progress belongs to standard error");
         Assert.That(progress, Does.Contain("step 3/3").And.Contain("step 3: validation loss").And.Contain("step 3: a sample").And.Contain("Done after step 3"));
 
+        string page = Path.Combine(run, "report.html");
+        Assert.That(File.ReadAllText(page), Does.EndWith("</html>\n"), "a run leaves its report");
+        File.Delete(page);
+        Assert.That(Run("report", run + "/").Output, Is.EqualTo(page + Environment.NewLine));
+        Assert.That(File.ReadAllText(page), Does.Contain("<title>run</title>"));
+
         (_, string resumed) = Run("train", "--run", run, "--resume", "--steps", "4", "--eval-every", "0", "--threads", "1");
         Assert.That(resumed, Does.Contain("Done after step 4"));
 
@@ -49,6 +55,10 @@ public sealed class VerbsTests
     [TestCase("prepare", "--output DIR is missing")]
     [TestCase("train --data no/such/data", "no/such/data")]
     [TestCase("bench steps", "did you mean step?")]
+    [TestCase("report", "RUN... is missing")]
+    [TestCase("report no/such/run", "no/such/run does not exist")]
+    [TestCase("report . --titel x", "did you mean --title?")]
+    [TestCase("report . --output x", "has no metrics.jsonl")]
     public void A_wrong_request_is_refused_by_name(string arguments, string named)
     {
         using var recorded = new RecordedTerminal();
@@ -57,7 +67,7 @@ public sealed class VerbsTests
     }
 
     [Test]
-    public void Every_verb_has_help_with_an_example([Values("train", "prepare", "sample", "eval", "bench", "bench step", "bench gemm", "bench memory", "bench kernels", "profile", "doctor")] string verb)
+    public void Every_verb_has_help_with_an_example([Values("train", "prepare", "sample", "eval", "bench", "bench step", "bench gemm", "bench memory", "bench kernels", "profile", "report", "doctor")] string verb)
     {
         (string help, _) = Run([.. verb.Split(' '), "--help"]);
         Assert.That(help, Does.Contain($"Usage: trainer {verb}").And.Contain($"  trainer {verb}"));

@@ -231,6 +231,8 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
 
     public void AddMean(Tensor total, Tensor values, double scale, bool accumulate) => throw new NotSupportedException();
 
+    public void UpdateAverage(Tensor average, Tensor weights, double coefficient) => throw new NotSupportedException();
+
     private static float Store(float exact, float old, int element, int segment, WeightRounding? rounding, uint purpose)
     {
         if (rounding is null)
