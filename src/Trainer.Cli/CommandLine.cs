@@ -61,6 +61,7 @@ internal static class CommandLine
         EvalCommand.Create(terminal),
         BenchCommand.Create(terminal),
         ProfileCommand.Create(terminal),
+        LabCommand.Create(terminal),
         ReportCommand.Create(terminal),
         DoctorCommand.Create(terminal),
     ];

@@ -18,23 +18,38 @@ internal static class Devices
     /// <exception cref="RequestException">This machine or this build does not have it, or it does not compute in this precision.</exception>
     public static IBackend Open(string device, string precision = "auto", int threads = 0, string isa = "auto", ulong seed = 1)
     {
+        // A precision that no GPU has is no matter of which GPU there is.
+        Precision? ofGpu = device.StartsWith("cuda", StringComparison.Ordinal) ? OfGpu(precision) : null;
         if (device == Simulator)
             CudaLibraries.Folder = SimulatorFolder();
         else if (device == "cpu" || (device == "auto" && CudaProbe.Run().Problem is not null))
-            return OpenCpu(precision, threads, isa);
+            return OpenCpu(precision, threads, isa, seed);
         else if (CudaProbe.Run().Problem is { } problem)
             throw new RequestException($"--device {device} cannot be used: {problem}.\n'trainer doctor' lists what was tried; --device cpu works everywhere.");
         return new CudaBackend(new CudaBackendOptions
         {
             Device = device.StartsWith("cuda:", StringComparison.Ordinal) ? SettingNumber(device) : 0,
-            Precision = precision == "auto" ? Precision.BFloat16Mixed : Precision.All.First(known => known.Name == precision),
+            Precision = ofGpu ?? OfGpu(precision),
             RoundingSeed = (uint)seed,
         });
     }
 
-    private static CpuBackend OpenCpu(string precision, int threads, string isa) => precision is "auto" or "fp32"
-        ? new CpuBackend(threads, InstructionSet(isa))
-        : throw new RequestException($"--precision {precision} needs a GPU; the CPU computes in fp32. Leave the option out.");
+    private static Precision OfGpu(string name)
+    {
+        Precision precision = name == "auto" ? Precision.BFloat16Mixed : Precision.Parse(name);
+        return Precision.All.Contains(precision)
+            ? precision
+            : throw new RequestException($"--precision {name} is not available on a GPU; use --device cpu.");
+    }
+
+    private static CpuBackend OpenCpu(string name, int threads, string isa, ulong seed)
+    {
+        Precision precision = name == "auto" ? Precision.Float32 : Precision.Parse(name).Emulated;
+        return precision.HasMaster || precision.UsesTensorFloat32
+            ? throw new RequestException($"--precision {name} needs a GPU; a CPU computes in fp32, with the weights of bf16-pure or bf16-pure-stochastic, "
+                + "or with matrix products of mantissa:M. Leave the option out, or use mantissa:10 for the rounding of tf32, mantissa:7 for that of bf16.")
+            : new CpuBackend(threads, InstructionSet(isa), precision, (uint)seed);
+    }
 
     private static int SettingNumber(string device) => int.Parse(device.AsSpan("cuda:".Length), System.Globalization.CultureInfo.InvariantCulture);
 

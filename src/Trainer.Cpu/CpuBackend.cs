@@ -6,7 +6,7 @@ using Trainer.Optimization;
 namespace Trainer.Cpu;
 
 /// <summary>
-/// The CPU backend: fp32, SIMD in C#, all cores. Its results are bitwise the same for any number of threads, and within rounding the
+/// The CPU backend: fp32, SIMD in C#, all cores; with fewer bits emulated (<see cref="Precision.RoundsWeights"/>, <see cref="Precision.MantissaBits"/>). Its results are bitwise the same for any number of threads, and within rounding the
 /// same for every instruction set.
 /// </summary>
 public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
@@ -15,22 +15,29 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
 
     private readonly ThreadTeam _team;
     private readonly CpuOperations _operations;
+    private readonly uint _roundingSeed;
     private readonly HashSet<nint> _allocations = [];
     private bool _disposed;
 
     /// <summary>Starts the threads.</summary>
     /// <param name="threads">How many, the caller's included; 0 for one on each processor.</param>
     /// <param name="instructionSet">The vector instructions to use; the widest that this processor has if not given.</param>
+    /// <param name="precision">fp32 if not given; else one whose storage is fp32 and that no GPU is needed for.</param>
+    /// <param name="roundingSeed">Of weights that are rounded at random.</param>
     /// <exception cref="RequestException">This processor does not have the instruction set, or the number is negative.</exception>
-    public CpuBackend(int threads = 0, CpuInstructionSet? instructionSet = null)
+    public CpuBackend(int threads = 0, CpuInstructionSet? instructionSet = null, Precision? precision = null, uint roundingSeed = 1)
     {
+        Precision = precision ?? Precision.Float32;
+        if (Precision is not { Working: ElementType.Float32, HasMaster: false, UsesTensorFloat32: false })
+            throw new ArgumentException($"{Precision} is no precision of a CPU", nameof(precision));
+        _roundingSeed = roundingSeed;
         if (threads < 0)
             throw new RequestException($"--threads must not be negative, but is {threads}; 0 stands for one on each processor.");
         InstructionSet = instructionSet ?? CpuInstructionSets.Best;
         if (InstructionSet > CpuInstructionSets.Best)
             throw new RequestException($"this processor has no {InstructionSet.DisplayName()}; its best is {CpuInstructionSets.Best.DisplayName()}.");
         _team = new ThreadTeam(threads == 0 ? Environment.ProcessorCount : threads);
-        _operations = CpuOperations.For(InstructionSet, _team);
+        _operations = CpuOperations.For(InstructionSet, _team, new MantissaRounding(Precision.MantissaBits));
     }
 
     /// <summary>The vector instructions in use.</summary>
@@ -40,10 +47,10 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
     public int Threads => _team.Threads;
 
     /// <inheritdoc/>
-    public override string Description => $"cpu, {InstructionSet.DisplayName()}, {Threads} {(Threads == 1 ? "thread" : "threads")}";
+    public override string Description => $"cpu, {InstructionSet.DisplayName()}, {Threads} {(Threads == 1 ? "thread" : "threads")}{(Precision == Precision.Float32 ? "" : $", {Precision} emulated")}";
 
     /// <inheritdoc/>
-    public override Precision Precision => Precision.Float32;
+    public override Precision Precision { get; }
 
     /// <inheritdoc/>
     public override bool RunsAhead => false;
@@ -88,11 +95,11 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
 
     /// <inheritdoc/>
     public override IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options) =>
-        new HostOptimizer(this, layout, tensors, options);
+        new HostOptimizer(this, layout, tensors, options, Precision.RoundsWeights ? new WeightRounding(Precision.RoundsStochastically, _roundingSeed) : null);
 
     /// <inheritdoc/>
     public void AdamUpdate(Tensor weights, Tensor gradients, Tensor firstMoment, Tensor secondMoment,
-        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares, Span<double> changes)
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares, Span<double> changes, WeightRounding? rounding = null)
     {
         OperandCheck.Any(weights, ElementType.Float32);
         OperandCheck.Count(gradients, ElementType.Float32, weights.Count);
@@ -100,22 +107,24 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
         OperandCheck.Count(secondMoment, ElementType.Float32, weights.Count);
         OperandCheck.Updates(weights, updates, sumsOfSquares.Length);
         OperandCheck.Updates(weights, updates, changes.Length);
+        CheckRounding(rounding, weights, updates.Length);
         Observer?.Before(OperationCost.AdamUpdate(updates));
-        _operations.AdamUpdate(F(weights), F(gradients), F(firstMoment), F(secondMoment), updates, step, sumsOfSquares, changes);
+        _operations.AdamUpdate(F(weights), F(gradients), F(firstMoment), F(secondMoment), updates, step, sumsOfSquares, changes, rounding);
         Observer?.After();
     }
 
     /// <inheritdoc/>
     public void SgdUpdate(Tensor weights, Tensor gradients, Tensor momentum,
-        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sumsOfSquares, Span<double> changes)
+        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sumsOfSquares, Span<double> changes, WeightRounding? rounding = null)
     {
         OperandCheck.Any(weights, ElementType.Float32);
         OperandCheck.Count(gradients, ElementType.Float32, weights.Count);
         OperandCheck.Count(momentum, ElementType.Float32, weights.Count);
         OperandCheck.Updates(weights, updates, sumsOfSquares.Length);
         OperandCheck.Updates(weights, updates, changes.Length);
+        CheckRounding(rounding, weights, updates.Length);
         Observer?.Before(OperationCost.SgdUpdate(updates));
-        _operations.SgdUpdate(F(weights), F(gradients), F(momentum), updates, step, sumsOfSquares, changes);
+        _operations.SgdUpdate(F(weights), F(gradients), F(momentum), updates, step, sumsOfSquares, changes, rounding);
         Observer?.After();
     }
 
@@ -135,6 +144,21 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
         OperandCheck.Segments(values, segments, factors.Length);
         Observer?.Before(OperationCost.Scale(segments, factors));
         _operations.Scale(F(values), segments, factors);
+        Observer?.After();
+    }
+
+    /// <inheritdoc/>
+    public void ScaleRounded(Tensor weights, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors,
+        WeightRounding rounding, Span<double> sumsOfSquares, Span<double> changes)
+    {
+        ArgumentNullException.ThrowIfNull(rounding);
+        OperandCheck.Segments(weights, segments, factors.Length);
+        OperandCheck.Segments(weights, segments, sumsOfSquares.Length);
+        OperandCheck.Segments(weights, segments, changes.Length);
+        CheckRounding(rounding, weights, segments.Length);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(rounding.Before.Length, weights.Count, nameof(rounding));
+        Observer?.Before(OperationCost.Scale(segments, factors));
+        _operations.ScaleRounded(F(weights), segments, factors, rounding, sumsOfSquares, changes);
         Observer?.After();
     }
 
@@ -251,6 +275,12 @@ public sealed unsafe class CpuBackend : CheckedBackend, IWeightPasses
         foreach (nint address in _allocations)
             NativeBlock.Free((void*)address);
         _allocations.Clear();
+    }
+
+    private static void CheckRounding(WeightRounding? rounding, Tensor weights, int segments)
+    {
+        if (rounding is not null && (rounding.Moved.Length != segments || (rounding.Before.Length > 0 && rounding.Before.Length != weights.Count)))
+            throw new ArgumentException("was not prepared for these segments and weights", nameof(rounding));
     }
 
     private static float* F(Tensor tensor) => (float*)tensor.Address;

@@ -6,7 +6,8 @@ namespace Trainer.Cpu;
 /// One item is one head of one sequence. Scores exist for one block of queries at a time, in the thread's own memory. The backward pass
 /// computes them again from Q, K and the kept log-sum-exp instead of keeping softmax(Q Kᵀ): at B = 4, T = 1024 GPT-2 124M would keep
 /// 4 · 12 layers · 12 heads · 1024² floats, 2.4 GB, more than all its parameters, gradients and moments; computing them again costs one
-/// matrix product in seven of attention, about 1 % of a step. Kept are one float per row of scores, and Q, K, V and the output, which
+/// matrix product in seven of attention, about 1 % of a step. With fewer bits of mantissa Q, K, V and dO are results of products and rounded already;
+/// P and dS are rounded as factors, and so are the results; scores stay on their way, as they do on the chip in flash attention. Kept are one float per row of scores, and Q, K, V and the output, which
 /// the neighbouring layers need anyway.
 /// </remarks>
 internal sealed unsafe partial class CpuOperations<TVector>
@@ -18,7 +19,7 @@ internal sealed unsafe partial class CpuOperations<TVector>
 
     public override void AttentionForward(float* output, float* logSumExp, float* qkv, int b, int t, int c, int heads)
     {
-        var plan = new AttentionPlan(Kernel, t, c, heads);
+        var plan = new AttentionPlan(Kernel, Mantissa, t, c, heads);
         float* scratch = _attention.Ensure(plan.FloatsPerWorker * Team.Threads);
         Team.Run(new AttentionForwardJob { Plan = plan, Scratch = scratch, Output = output, LogSumExp = logSumExp, Qkv = qkv }, b * heads);
     }
@@ -26,7 +27,7 @@ internal sealed unsafe partial class CpuOperations<TVector>
     public override void AttentionBackward(
         float* dQkv, float* dOutput, float* output, float* logSumExp, float* qkv, int b, int t, int c, int heads)
     {
-        var plan = new AttentionPlan(Kernel, t, c, heads);
+        var plan = new AttentionPlan(Kernel, Mantissa, t, c, heads);
         float* scratch = _attention.Ensure(plan.FloatsPerWorker * Team.Threads);
         var job = new AttentionBackwardJob
         {
@@ -39,15 +40,16 @@ internal sealed unsafe partial class CpuOperations<TVector>
     private readonly struct AttentionPlan
     {
         public readonly MicroKernel Kernel;
+        public readonly MantissaRounding Mantissa;
         public readonly int T, C, Heads, HeadSize, QueryBlock;
 
         /// <summary>Floats from row to row of a block of scores: T in whole tiles, and one line more, so that rows do not share a cache set.</summary>
         public readonly int ScoreStride;
         private readonly long _packedKeys, _packedHead;
 
-        public AttentionPlan(MicroKernel kernel, int t, int c, int heads)
+        public AttentionPlan(MicroKernel kernel, MantissaRounding mantissa, int t, int c, int heads)
         {
-            Kernel = kernel;
+            (Kernel, Mantissa) = (kernel, mantissa);
             (T, C, Heads, HeadSize) = (t, c, heads, c / heads);
             QueryBlock = kernel.Rows * QueryTiles;
             int paddedT = Blocks(t, kernel.Columns) * kernel.Columns;
@@ -123,7 +125,9 @@ internal sealed unsafe partial class CpuOperations<TVector>
                 Plan.MultiplyScores(scores, q + ((long)first * stride), stride, queries, end, keys, edge);
                 for (int i = 0; i < queries; i++)
                     logSumExp[first + i] = Softmax(scores + ((long)i * Plan.ScoreStride), first + i + 1, end, Plan.Scale);
+                Plan.Mantissa.Apply(scores, Plan.ScoreStride, queries, end);
                 Plan.MultiplyHead(output + ((long)first * c), c, scores, Plan.ScoreStride, 1, queries, end, values, t, accumulate: false, edge);
+                Plan.Mantissa.Apply(output + ((long)first * c), c, queries, Plan.HeadSize);
             }
         }
 
@@ -194,12 +198,18 @@ internal sealed unsafe partial class CpuOperations<TVector>
                     SoftmaxBackward(p + row, dS + row, first + i + 1, end, Plan.Scale, logSumExp, d);
                 }
 
+                Plan.Mantissa.Apply(p, Plan.ScoreStride, queries, end);
+                Plan.Mantissa.Apply(dS, Plan.ScoreStride, queries, end);
                 Packing.PackB(Plan.Kernel, MatrixOperand.RowMajor(qBlock, stride), queries, Plan.HeadSize, queryBlock);
                 Packing.PackB(Plan.Kernel, MatrixOperand.RowMajor(dOutput, c), queries, Plan.HeadSize, gradientBlock);
                 Plan.MultiplyHead(dQ + ((long)first * stride), stride, dS, Plan.ScoreStride, 1, queries, end, keys, t, accumulate: false, edge);
                 Plan.MultiplyHead(dK, stride, dS, 1, Plan.ScoreStride, end, queries, queryBlock, queries, accumulate, edge);
                 Plan.MultiplyHead(dV, stride, p, 1, Plan.ScoreStride, end, queries, gradientBlock, queries, accumulate, edge);
             }
+
+            // dQ, dK and dV of this head, side by side with those of the others.
+            for (float* gradient = dQ; gradient <= dV; gradient += c)
+                Plan.Mantissa.Apply(gradient, stride, t, Plan.HeadSize);
         }
 
         /// <summary>In place, scores to P and dP to scale · dS, both 0 from <paramref name="count"/> on.</summary>

@@ -4,10 +4,8 @@ internal sealed unsafe partial class CpuOperations<TVector>
 {
     public override void LinearForward(float* output, float* input, float* weight, float* bias, float* preActivation, int rows, int n, int k)
     {
-        var operands = new EpilogueOperands(bias, preActivation);
-        var epilogue = preActivation != null ? new Epilogue(&LinearEpilogues.BiasGelu<TVector>, operands)
-            : bias != null ? new Epilogue(&LinearEpilogues.Bias<TVector>, operands)
-            : default;
+        var operands = new EpilogueOperands(bias, preActivation, Mantissa);
+        var epilogue = Mantissa.IsExact ? ForwardEpilogue<ExactResult>(operands) : ForwardEpilogue<RoundedResult>(operands);
         Product.Run(rows, n, k, MatrixOperand.RowMajor(input, k), MatrixOperand.RowMajor(weight, k).Transposed, output, n, accumulate: false, epilogue);
     }
 
@@ -19,8 +17,8 @@ internal sealed unsafe partial class CpuOperations<TVector>
 
     public override void LinearBackwardInput(float* dInput, float* dOutput, float* weight, float* preActivation, int rows, int n, int k)
     {
-        var epilogue = preActivation == null ? default
-            : new Epilogue(&LinearEpilogues.GeluDerivative<TVector>, new EpilogueOperands(null, preActivation));
+        var operands = new EpilogueOperands(null, preActivation, Mantissa);
+        var epilogue = Mantissa.IsExact ? BackwardEpilogue<ExactResult>(operands) : BackwardEpilogue<RoundedResult>(operands);
         Product.Run(rows, k, n, MatrixOperand.RowMajor(dOutput, n), MatrixOperand.RowMajor(weight, k), dInput, k, accumulate: false, epilogue);
     }
 
@@ -37,6 +35,19 @@ internal sealed unsafe partial class CpuOperations<TVector>
             new Span<float>(dBias, n).Clear();
         AddPartialSums(dBias, partial, blocks, n, n);
     }
+
+    private static Epilogue ForwardEpilogue<TResult>(EpilogueOperands operands)
+        where TResult : struct, IResult =>
+        operands.PreActivation != null ? new Epilogue(&LinearEpilogues.BiasGelu<TVector, TResult>, operands)
+            : operands.Bias != null ? new Epilogue(&LinearEpilogues.Bias<TVector, TResult>, operands)
+            : PlainEpilogue<TResult>(operands);
+
+    private static Epilogue BackwardEpilogue<TResult>(EpilogueOperands operands)
+        where TResult : struct, IResult =>
+        operands.PreActivation != null ? new Epilogue(&LinearEpilogues.GeluDerivative<TVector, TResult>, operands) : PlainEpilogue<TResult>(operands);
+
+    private static Epilogue PlainEpilogue<TResult>(EpilogueOperands operands)
+        where TResult : struct, IResult => TResult.IsExact ? default : new Epilogue(&LinearEpilogues.Round, operands);
 
     private struct GeluJob : ITeamJob
     {

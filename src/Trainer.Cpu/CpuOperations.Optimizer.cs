@@ -14,6 +14,7 @@ internal sealed unsafe partial class CpuOperations<TVector>
 
     private readonly Scratch<Block> _blocks = new();
     private readonly Scratch<double> _blockSums = new();
+    private readonly Scratch<BlockTotals> _blockTotals = new();
 
     public override void SumOfSquares(float* values, ReadOnlySpan<Segment> segments, Span<double> sums)
     {
@@ -30,7 +31,7 @@ internal sealed unsafe partial class CpuOperations<TVector>
     }
 
     public override void AdamUpdate(float* weights, float* gradients, float* firstMoment, float* secondMoment,
-        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sums, Span<double> changes)
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sums, Span<double> changes, WeightRounding? rounding)
     {
         var rule = new AdamRule
         {
@@ -38,14 +39,14 @@ internal sealed unsafe partial class CpuOperations<TVector>
             Correction1 = (float)(1.0 / (1.0 - Math.Pow(step.Beta1, step.Step))),
             Correction2 = (float)(1.0 / (1.0 - Math.Pow(step.Beta2, step.Step))),
         };
-        Update(rule, weights, gradients, step.GradientScale, updates, sums, changes);
+        Update(rule, weights, gradients, step.GradientScale, updates, sums, changes, rounding);
     }
 
     public override void SgdUpdate(float* weights, float* gradients, float* momentum,
-        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sums, Span<double> changes)
+        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sums, Span<double> changes, WeightRounding? rounding)
     {
         var rule = new SgdRule { M = momentum, Momentum = step.Momentum, Gain = step.Gain, RateInMomentum = step.RateInMomentum };
-        Update(rule, weights, gradients, step.GradientScale, updates, sums, changes);
+        Update(rule, weights, gradients, step.GradientScale, updates, sums, changes, rounding);
     }
 
     public override void AddScaled(float* values, float* addend, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
@@ -67,9 +68,7 @@ internal sealed unsafe partial class CpuOperations<TVector>
 
     public override void Scale(float* values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
     {
-        int count = 0;
-        for (int i = 0; i < segments.Length; i++)
-            count += factors[i] == 1f ? 0 : BlocksOf(segments[i]);
+        int count = CountScaled(segments, factors);
         Block* blocks = _blocks.Ensure(count);
         int next = 0;
         for (int i = 0; i < segments.Length; i++)
@@ -83,8 +82,26 @@ internal sealed unsafe partial class CpuOperations<TVector>
     }
 
     private void Update<TRule>(in TRule rule, float* weights, float* gradients, float gradientScale,
-        ReadOnlySpan<SegmentUpdate> updates, Span<double> sums, Span<double> changes)
+        ReadOnlySpan<SegmentUpdate> updates, Span<double> sums, Span<double> changes, WeightRounding? rounding)
         where TRule : struct, IUpdateRule
+    {
+        if (rounding is null)
+        {
+            Update(rule, default(ExactWeights), weights, gradients, gradientScale, updates, sums, changes, [], []);
+            return;
+        }
+
+        fixed (float* before = rounding.Before)
+        {
+            var store = new RoundedWeights(rounding, RoundingPass.Update) { Before = before };
+            Update(rule, store, weights, gradients, gradientScale, updates, sums, changes, rounding.Moved, rounding.Lost);
+        }
+    }
+
+    private void Update<TRule, TStore>(in TRule rule, in TStore store, float* weights, float* gradients, float gradientScale,
+        ReadOnlySpan<SegmentUpdate> updates, Span<double> sums, Span<double> changes, Span<double> moved, Span<double> lost)
+        where TRule : struct, IUpdateRule
+        where TStore : struct, IWeightStore
     {
         int count = 0;
         foreach (var update in updates)
@@ -93,17 +110,30 @@ internal sealed unsafe partial class CpuOperations<TVector>
         int next = 0;
         for (int i = 0; i < updates.Length; i++)
             next = AppendBlocks(blocks, next, updates[i].Segment, i);
-        double* blockSums = _blockSums.Ensure(2 * count);
+        double* blockSums = _blockSums.Ensure((TStore.Counts ? 4 : 2) * count);
         fixed (SegmentUpdate* pinned = updates)
         {
-            Team.Run(new UpdateJob<TRule>
+            Team.Run(new UpdateJob<TRule, TStore>
             {
-                Rule = rule, W = weights, G = gradients, GradientScale = gradientScale, Blocks = blocks, Updates = pinned, Sums = blockSums, Changes = blockSums + count,
+                Rule = rule, Store = store, W = weights, G = gradients, GradientScale = gradientScale, Blocks = blocks, Updates = pinned, Sums = blockSums, Changes = blockSums + count,
+                Moved = blockSums + (2 * count), Lost = blockSums + (3 * count),
             }, count);
         }
 
         AddBlockSums(blocks, blockSums, count, sums);
         AddBlockSums(blocks, blockSums + count, count, changes);
+        if (!TStore.Counts)
+            return;
+        AddBlockSums(blocks, blockSums + (2 * count), count, moved);
+        AddBlockSums(blocks, blockSums + (3 * count), count, lost);
+    }
+
+    private static int CountScaled(ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors)
+    {
+        int count = 0;
+        for (int i = 0; i < segments.Length; i++)
+            count += factors[i] == 1f ? 0 : BlocksOf(segments[i]);
+        return count;
     }
 
     private static int BlocksOf(Segment segment) => (int)((segment.Count + BlockElements - 1) / BlockElements);
@@ -220,38 +250,44 @@ internal sealed unsafe partial class CpuOperations<TVector>
         public readonly float RateOf(float learningRate) => RateInMomentum ? 1 : learningRate;
     }
 
-    private struct UpdateJob<TRule> : ITeamJob
+    private struct UpdateJob<TRule, TStore> : ITeamJob
         where TRule : struct, IUpdateRule
+        where TStore : struct, IWeightStore
     {
         public required TRule Rule;
+        public required TStore Store;
         public required float* W, G;
         public required float GradientScale;
         public required Block* Blocks;
         public required SegmentUpdate* Updates;
-        public required double* Sums, Changes;
+        public required double* Sums, Changes, Moved, Lost;
 
         public readonly void Run(int item, int worker)
         {
             var block = Blocks[item];
             var update = Updates[block.Segment];
             Vector512<double> sums = Vector512<double>.Zero, changes = Vector512<double>.Zero;
+            var counts = default(MoveCounts);
             int i = 0;
             for (; i <= block.Count - TVector.Width; i += TVector.Width)
-                Update<TVector>(block.Offset + i, update, ref sums, ref changes);
+                Update<TVector>(block.Offset + i, update, ref sums, ref changes, ref counts);
             for (; i < block.Count; i++)
-                Update<Float1>(block.Offset + i, update, ref sums, ref changes);
+                Update<Float1>(block.Offset + i, update, ref sums, ref changes, ref counts);
             Sums[item] = Vector512.Sum(sums);
             Changes[item] = Vector512.Sum(changes);
+            if (TStore.Counts)
+                (Moved[item], Lost[item]) = (counts.Moved, counts.Lost);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private readonly void Update<T>(long at, in SegmentUpdate update, ref Vector512<double> sums, ref Vector512<double> changes)
+        private readonly void Update<T>(long at, in SegmentUpdate update, ref Vector512<double> sums, ref Vector512<double> changes, ref MoveCounts counts)
             where T : struct, IVector<T>
         {
             var old = T.Load(W + at);
             var g = T.MultiplyAdd(T.Create(update.L2), old, T.Create(GradientScale) * T.Load(G + at));
             var u = Rule.Step(at, g, update.LearningRate);
             var w = T.MultiplyAdd(T.Create(-Rule.RateOf(update.LearningRate)), u, T.Create(update.ShrinkBefore) * old) * T.Create(update.ShrinkAfter);
+            w = Store.Round(w, old, at, ref counts);
             T.Store(w, W + at);
             T.AddSquares(w, ref sums);
             T.AddSquares(w - old, ref changes);

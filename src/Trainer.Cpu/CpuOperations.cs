@@ -8,11 +8,12 @@ namespace Trainer.Cpu;
 /// </summary>
 internal abstract unsafe class CpuOperations : IDisposable
 {
-    protected CpuOperations(ThreadTeam team, MicroKernel kernel)
+    protected CpuOperations(ThreadTeam team, MicroKernel kernel, MantissaRounding mantissa)
     {
+        Mantissa = mantissa;
         Team = team;
         Kernel = kernel;
-        Product = new MatrixProduct(kernel, team);
+        Product = new MatrixProduct(kernel, team, mantissa);
     }
 
     protected ThreadTeam Team { get; }
@@ -21,12 +22,15 @@ internal abstract unsafe class CpuOperations : IDisposable
 
     protected MatrixProduct Product { get; }
 
+    /// <summary>What factors and results of matrix products are rounded to.</summary>
+    protected MantissaRounding Mantissa { get; }
+
     /// <summary>The operations for an instruction set.</summary>
-    public static CpuOperations For(CpuInstructionSet set, ThreadTeam team) => set switch
+    public static CpuOperations For(CpuInstructionSet set, ThreadTeam team, MantissaRounding mantissa) => set switch
     {
-        CpuInstructionSet.Avx512 => new CpuOperations<Float16>(team, MicroKernel.For(set)),
-        CpuInstructionSet.Avx2 => new CpuOperations<Float8>(team, MicroKernel.For(set)),
-        _ => new CpuOperations<Float4>(team, MicroKernel.For(set)),
+        CpuInstructionSet.Avx512 => new CpuOperations<Float16>(team, MicroKernel.For(set), mantissa),
+        CpuInstructionSet.Avx2 => new CpuOperations<Float8>(team, MicroKernel.For(set), mantissa),
+        _ => new CpuOperations<Float4>(team, MicroKernel.For(set), mantissa),
     };
 
     /// <summary>Copies elements of so many bytes, or converts them between fp32 and bf16.</summary>
@@ -62,14 +66,17 @@ internal abstract unsafe class CpuOperations : IDisposable
     public abstract void SumOfSquares(float* values, ReadOnlySpan<Segment> segments, Span<double> sums);
 
     public abstract void AdamUpdate(float* weights, float* gradients, float* firstMoment, float* secondMoment,
-        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sums, Span<double> changes);
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sums, Span<double> changes, WeightRounding? rounding);
 
     public abstract void SgdUpdate(float* weights, float* gradients, float* momentum,
-        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sums, Span<double> changes);
+        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sums, Span<double> changes, WeightRounding? rounding);
 
     public abstract void AddScaled(float* values, float* addend, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors);
 
     public abstract void Scale(float* values, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors);
+
+    public abstract void ScaleRounded(float* weights, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors,
+        WeightRounding rounding, Span<double> sums, Span<double> changes);
 
     public abstract void UpdateAverage(float* average, float* weights, long count, float coefficient);
 

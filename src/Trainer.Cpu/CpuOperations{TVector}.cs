@@ -1,7 +1,8 @@
 namespace Trainer.Cpu;
 
 /// <summary>The operations with vectors of one width; one file for each family.</summary>
-internal sealed unsafe partial class CpuOperations<TVector>(ThreadTeam team, MicroKernel kernel) : CpuOperations(team, kernel)
+internal sealed unsafe partial class CpuOperations<TVector>(ThreadTeam team, MicroKernel kernel, MantissaRounding mantissa)
+    : CpuOperations(team, kernel, mantissa)
     where TVector : struct, IVector<TVector>
 {
     /// <summary>Rows that one item of a row-wise operation covers: enough work to outweigh handing it out.</summary>
@@ -18,6 +19,7 @@ internal sealed unsafe partial class CpuOperations<TVector>(ThreadTeam team, Mic
         _attention.Dispose();
         _blocks.Dispose();
         _blockSums.Dispose();
+        _blockTotals.Dispose();
         base.Dispose(disposing);
     }
 

@@ -14,8 +14,11 @@ internal readonly unsafe struct Epilogue(
 }
 
 /// <summary>What an epilogue reads and writes besides C.</summary>
-internal readonly unsafe struct EpilogueOperands(float* bias, float* preActivation)
+internal readonly unsafe struct EpilogueOperands(float* bias, float* preActivation, MantissaRounding mantissa)
 {
+    /// <summary>What results are rounded to.</summary>
+    public readonly MantissaRounding Mantissa = mantissa;
+
     /// <summary>One value for each column of C, or null.</summary>
     public readonly float* Bias = bias;
 
@@ -23,12 +26,44 @@ internal readonly unsafe struct EpilogueOperands(float* bias, float* preActivati
     public readonly float* PreActivation = preActivation;
 }
 
+/// <summary>What becomes of a result, known when the epilogue is compiled.</summary>
+internal interface IResult
+{
+    static abstract bool IsExact { get; }
+
+    static abstract T Of<T>(in EpilogueOperands operands, T sum)
+        where T : struct, IVector<T>;
+}
+
+/// <summary>A result is its sum.</summary>
+internal readonly struct ExactResult : IResult
+{
+    public static bool IsExact => true;
+
+    public static T Of<T>(in EpilogueOperands operands, T sum)
+        where T : struct, IVector<T> => sum;
+}
+
+/// <summary>A result is its sum, rounded.</summary>
+internal readonly struct RoundedResult : IResult
+{
+    public static bool IsExact => false;
+
+    public static T Of<T>(in EpilogueOperands operands, T sum)
+        where T : struct, IVector<T> => operands.Mantissa.Apply(sum);
+}
+
 /// <summary>The epilogues of a linear layer.</summary>
 internal static unsafe class LinearEpilogues
 {
-    /// <summary>C += bias.</summary>
-    public static void Bias<TVector>(in EpilogueOperands operands, float* c, nint ldc, int row, int rows, int column, int columns)
+    /// <summary>C = result(C).</summary>
+    public static void Round(in EpilogueOperands operands, float* c, nint ldc, int row, int rows, int column, int columns) =>
+        operands.Mantissa.Apply(c + (row * ldc) + column, ldc, rows, columns);
+
+    /// <summary>C = result(C + bias).</summary>
+    public static void Bias<TVector, TResult>(in EpilogueOperands operands, float* c, nint ldc, int row, int rows, int column, int columns)
         where TVector : struct, IVector<TVector>
+        where TResult : struct, IResult
     {
         float* bias = operands.Bias + column;
         for (int i = row; i < row + rows; i++)
@@ -36,15 +71,16 @@ internal static unsafe class LinearEpilogues
             float* values = c + (i * ldc) + column;
             int j = 0;
             for (; j <= columns - TVector.Width; j += TVector.Width)
-                TVector.Store(TVector.Load(values + j) + TVector.Load(bias + j), values + j);
+                TVector.Store(TResult.Of(operands, TVector.Load(values + j) + TVector.Load(bias + j)), values + j);
             for (; j < columns; j++)
-                values[j] += bias[j];
+                Float1.Store(TResult.Of(operands, Float1.Load(values + j) + Float1.Load(bias + j)), values + j);
         }
     }
 
-    /// <summary>preActivation = C + bias; C = GELU(preActivation).</summary>
-    public static void BiasGelu<TVector>(in EpilogueOperands operands, float* c, nint ldc, int row, int rows, int column, int columns)
+    /// <summary>preActivation = result(C + bias); C = GELU(preActivation).</summary>
+    public static void BiasGelu<TVector, TResult>(in EpilogueOperands operands, float* c, nint ldc, int row, int rows, int column, int columns)
         where TVector : struct, IVector<TVector>
+        where TResult : struct, IResult
     {
         for (int i = row; i < row + rows; i++)
         {
@@ -52,38 +88,42 @@ internal static unsafe class LinearEpilogues
             float* bias = operands.Bias == null ? null : operands.Bias + column;
             int j = 0;
             for (; j <= columns - TVector.Width; j += TVector.Width)
-                BiasGeluAt<TVector>(c + at + j, bias == null ? null : bias + j, operands.PreActivation + at + j);
+                BiasGeluAt<TVector, TResult>(operands, c + at + j, bias == null ? null : bias + j, operands.PreActivation + at + j);
             for (; j < columns; j++)
-                BiasGeluAt<Float1>(c + at + j, bias == null ? null : bias + j, operands.PreActivation + at + j);
+                BiasGeluAt<Float1, TResult>(operands, c + at + j, bias == null ? null : bias + j, operands.PreActivation + at + j);
         }
     }
 
-    /// <summary>C = C ∘ GELU'(preActivation).</summary>
-    public static void GeluDerivative<TVector>(in EpilogueOperands operands, float* c, nint ldc, int row, int rows, int column, int columns)
+    /// <summary>C = result(C) ∘ GELU'(preActivation).</summary>
+    public static void GeluDerivative<TVector, TResult>(in EpilogueOperands operands, float* c, nint ldc, int row, int rows, int column, int columns)
         where TVector : struct, IVector<TVector>
+        where TResult : struct, IResult
     {
         for (int i = row; i < row + rows; i++)
         {
             nint at = (i * ldc) + column;
             int j = 0;
             for (; j <= columns - TVector.Width; j += TVector.Width)
-                GeluDerivativeAt<TVector>(c + at + j, operands.PreActivation + at + j);
+                GeluDerivativeAt<TVector, TResult>(operands, c + at + j, operands.PreActivation + at + j);
             for (; j < columns; j++)
-                GeluDerivativeAt<Float1>(c + at + j, operands.PreActivation + at + j);
+                GeluDerivativeAt<Float1, TResult>(operands, c + at + j, operands.PreActivation + at + j);
         }
     }
 
-    private static void BiasGeluAt<TVector>(float* c, float* bias, float* preActivation)
+    private static void BiasGeluAt<TVector, TResult>(in EpilogueOperands operands, float* c, float* bias, float* preActivation)
         where TVector : struct, IVector<TVector>
+        where TResult : struct, IResult
     {
         var x = TVector.Load(c);
         if (bias != null)
             x += TVector.Load(bias);
+        x = TResult.Of(operands, x);
         TVector.Store(x, preActivation);
         TVector.Store(VectorMath.Gelu(x), c);
     }
 
-    private static void GeluDerivativeAt<TVector>(float* c, float* preActivation)
-        where TVector : struct, IVector<TVector> =>
-        TVector.Store(TVector.Load(c) * VectorMath.GeluDerivative(TVector.Load(preActivation)), c);
+    private static void GeluDerivativeAt<TVector, TResult>(in EpilogueOperands operands, float* c, float* preActivation)
+        where TVector : struct, IVector<TVector>
+        where TResult : struct, IResult =>
+        TVector.Store(TResult.Of(operands, TVector.Load(c)) * VectorMath.GeluDerivative(TVector.Load(preActivation)), c);
 }

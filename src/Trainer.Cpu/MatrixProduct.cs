@@ -38,12 +38,18 @@ internal sealed unsafe class MatrixProduct : IDisposable
 
     private readonly MicroKernel _kernel;
     private readonly ThreadTeam _team;
+    private readonly MantissaRounding _mantissa;
     private readonly Scratch[] _scratch;
 
-    public MatrixProduct(MicroKernel kernel, ThreadTeam team)
+    /// <summary>Prepares for all threads.</summary>
+    /// <param name="kernel">The innermost loops.</param>
+    /// <param name="team">The threads.</param>
+    /// <param name="mantissa">What both factors are rounded to; results are an <see cref="Epilogue"/>'s.</param>
+    public MatrixProduct(MicroKernel kernel, ThreadTeam team, MantissaRounding mantissa)
     {
         _kernel = kernel;
         _team = team;
+        _mantissa = mantissa;
         _scratch = new Scratch[team.Threads];
         for (int i = 0; i < _scratch.Length; i++)
             _scratch[i] = new Scratch(kernel);
@@ -115,6 +121,7 @@ internal sealed unsafe class MatrixProduct : IDisposable
             {
                 int depths = Math.Min(DepthBlock, job.K - depth);
                 Packing.PackB(_kernel, job.B.From(depth, column), depths, columns, scratch.B);
+                _mantissa.Apply(scratch.B, (long)_kernel.PackedColumns(columns) * depths);
                 for (int row = firstRow; row < endRow; row += RowBlock)
                 {
                     int rows = Math.Min(RowBlock, endRow - row);
@@ -129,9 +136,10 @@ internal sealed unsafe class MatrixProduct : IDisposable
         var a = job.A.From(row, depth);
         nint tileRowStride = (nint)_kernel.Rows * a.RowStride, rowStride = a.RowStride, depthStride = a.ColumnStride;
         float* aData = a.Data;
-        if (a.ColumnStride != 1)
+        if (a.ColumnStride != 1 || !_mantissa.IsExact)
         {
             Packing.PackA(_kernel, a, rows, depths, scratch.A);
+            _mantissa.Apply(scratch.A, (long)CeilingDivide(rows, _kernel.Rows) * _kernel.Rows * depths);
             aData = scratch.A;
             (rowStride, depthStride, tileRowStride) = (1, _kernel.Rows, (nint)_kernel.Rows * depths);
         }

@@ -64,6 +64,9 @@ internal readonly unsafe partial struct MicroKernel
     /// <summary>The columns, rounded up to whole vectors, of the panel that starts <paramref name="remaining"/> columns before the end.</summary>
     public int PanelColumns(int remaining) => remaining >= Columns ? Columns : (remaining + Width - 1) / Width * Width;
 
+    /// <summary>The columns of all panels that pack so many columns.</summary>
+    public int PackedColumns(int columns) => (columns / Columns * Columns) + (columns % Columns == 0 ? 0 : PanelColumns(columns % Columns));
+
     /// <summary>Multiplies any number of rows of A by one packed panel of B: <c>C = (C +) A · B</c>.</summary>
     /// <param name="rows">The rows of A and C.</param>
     /// <param name="columns">The columns of C, at most <paramref name="panelColumns"/>.</param>

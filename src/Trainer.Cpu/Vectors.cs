@@ -7,7 +7,7 @@ namespace Trainer.Cpu;
 /// A vector of floats of some width. Every elementwise kernel is written once over this and compiled by the JIT for each width, the
 /// scalar one serving the end of a row.
 /// </summary>
-internal unsafe interface IVector<TSelf>
+internal unsafe partial interface IVector<TSelf>
     where TSelf : struct, IVector<TSelf>
 {
     /// <summary>The number of floats.</summary>
@@ -53,7 +53,7 @@ internal unsafe interface IVector<TSelf>
 }
 
 /// <summary>16 floats.</summary>
-internal readonly unsafe struct Float16(Vector512<float> value) : IVector<Float16>
+internal readonly unsafe partial struct Float16(Vector512<float> value) : IVector<Float16>
 {
     private readonly Vector512<float> _value = value;
 
@@ -111,7 +111,7 @@ internal readonly unsafe struct Float16(Vector512<float> value) : IVector<Float1
 }
 
 /// <summary>8 floats.</summary>
-internal readonly unsafe struct Float8(Vector256<float> value) : IVector<Float8>
+internal readonly unsafe partial struct Float8(Vector256<float> value) : IVector<Float8>
 {
     private readonly Vector256<float> _value = value;
 
@@ -169,7 +169,7 @@ internal readonly unsafe struct Float8(Vector256<float> value) : IVector<Float8>
 }
 
 /// <summary>4 floats.</summary>
-internal readonly unsafe struct Float4(Vector128<float> value) : IVector<Float4>
+internal readonly unsafe partial struct Float4(Vector128<float> value) : IVector<Float4>
 {
     private readonly Vector128<float> _value = value;
 
@@ -229,7 +229,7 @@ internal readonly unsafe struct Float4(Vector128<float> value) : IVector<Float4>
 }
 
 /// <summary>One float: what is left at the end of a row.</summary>
-internal readonly unsafe struct Float1(float value) : IVector<Float1>
+internal readonly unsafe partial struct Float1(float value) : IVector<Float1>
 {
     private readonly float _value = value;
 

@@ -123,7 +123,7 @@ internal sealed class RegularizerTests
         Assert.That((after.Multiplier, after.Factor), Is.EqualTo((0.5, 0f)));
 
         // Below the bound the multiplier falls, not below 0; with the paper's order the factor joins the pass itself.
-        after = StepOnce(unit with { Bound = 9, Multiplier = 0.1 }, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
+        after = StepOnce(unit with { Rate = 1, Bound = 9, Multiplier = 0.1 }, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
         Assert.That((after.Multiplier, after.Factor), Is.EqualTo((0.0, 1f)));
         after = StepOnce(unit with { After = 0, Norm = Math.Sqrt(8), Rate = 0.1 }, [root, root, root, root], new float[4], PlainInput with { Step = 3 });
         Assert.That(after.Multiplier, Is.EqualTo(0.1).Within(1e-12));

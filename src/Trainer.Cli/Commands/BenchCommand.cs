@@ -31,7 +31,7 @@ internal sealed record BenchSettings
     public string Device { get; init; } = "auto";
 
     /// <summary>The number format.</summary>
-    [Setting(DeviceGroup, "number format; auto: bf16-mixed on a GPU, fp32 on a CPU", Values = "auto|fp32|tf32|bf16-mixed|bf16-pure|bf16-pure-stochastic")]
+    [Setting(DeviceGroup, "number format; auto: bf16-mixed on a GPU, fp32 on a CPU", Values = "auto|fp32|tf32|bf16-mixed|bf16-pure|bf16-pure-stochastic|mantissa:N")]
     public string Precision { get; init; } = "auto";
 
     /// <summary>CPU threads; 0 for one per processor.</summary>

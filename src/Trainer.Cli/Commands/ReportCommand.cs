@@ -27,7 +27,7 @@ internal static class ReportCommand
 {
     public static Verb Create(Terminal terminal) => Verb.Create<ReportSettings>(
         "report",
-        "Writes a page that shows runs side by side: settings that differ, results, and the curves of every metric. It opens in any browser, without a network.",
+        "Writes a page that shows runs side by side: settings that differ, results, and the curves of all metrics. It opens in any browser, without a network.",
         ["trainer report runs/first", "trainer report runs/decay runs/norm-control --output comparison.html --title 'Decay or norm control'"],
         settings =>
         {

@@ -22,6 +22,23 @@ public static class BackendExtensions
         ArrayPool<ushort>.Shared.Return(halves);
     }
 
+    /// <summary>Rounds every element of a tensor of fp32 to the nearest bf16 number, in place.</summary>
+    public static void RoundToBFloat16(this IBackend backend, Tensor tensor)
+    {
+        const int PartElements = 1 << 20;
+        ArgumentNullException.ThrowIfNull(backend);
+        float[] values = new float[Math.Min(tensor.Count, PartElements)];
+        for (long done = 0; done < tensor.Count; done += values.Length)
+        {
+            Span<float> part = values.AsSpan(0, (int)Math.Min(values.Length, tensor.Count - done));
+            Tensor place = tensor.Slice(done, new Shape(part.Length));
+            backend.Download(place, part);
+            foreach (ref float value in part)
+                value = BFloat16.Value(BFloat16.Round(value));
+            backend.Upload<float>(part, place);
+        }
+    }
+
     /// <summary>Copies the values of a tensor of fp32 or bf16, the latter exactly, and waits for them.</summary>
     public static void DownloadFloats(this IBackend backend, Tensor source, Span<float> destination)
     {

@@ -3,7 +3,7 @@ namespace Trainer.Data;
 /// <summary>One or more token shards in a fixed order.</summary>
 public sealed class TokenCorpus : IDisposable
 {
-    private readonly TokenShard[] _shards;
+    private TokenShard[] _shards;
 
     private TokenCorpus(TokenShard[] shards)
     {
@@ -15,7 +15,7 @@ public sealed class TokenCorpus : IDisposable
     public IReadOnlyList<TokenShard> Shards => _shards;
 
     /// <summary>The tokens of all shards.</summary>
-    public long Tokens { get; }
+    public long Tokens { get; private set; }
 
     /// <summary>Opens shards in the order given.</summary>
     /// <exception cref="RequestException">There is none, or one is missing or corrupt.</exception>
@@ -45,6 +45,30 @@ public sealed class TokenCorpus : IDisposable
         if (paths.Count == 0)
             throw new RequestException($"{pattern}: no file matches.");
         return Open(paths);
+    }
+
+    /// <summary>Leaves out everything after the first tokens; nothing when there are no more.</summary>
+    /// <param name="tokens">How many stay; positive.</param>
+    public void Truncate(long tokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(tokens);
+        var kept = new List<TokenShard>();
+        long left = tokens;
+        foreach (TokenShard shard in _shards)
+        {
+            if (left == 0)
+            {
+                shard.Dispose();
+                continue;
+            }
+
+            shard.Truncate((int)Math.Min(left, shard.Tokens));
+            left -= shard.Tokens;
+            kept.Add(shard);
+        }
+
+        _shards = [.. kept];
+        Tokens = tokens - left;
     }
 
     /// <summary>Closes the shards.</summary>

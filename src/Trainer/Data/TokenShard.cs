@@ -39,7 +39,10 @@ public sealed class TokenShard : IDisposable
     public string Path { get; }
 
     /// <summary>The number of tokens.</summary>
-    public int Tokens { get; }
+    public int Tokens { get; private set; }
+
+    /// <summary>Leaves out everything after the first tokens.</summary>
+    internal void Truncate(int tokens) => Tokens = Math.Min(Tokens, tokens);
 
     /// <summary>Copies tokens and checks that each is in the vocabulary; allocates nothing.</summary>
     /// <param name="start">The first token.</param>

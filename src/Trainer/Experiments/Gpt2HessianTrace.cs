@@ -37,10 +37,15 @@ public sealed class Gpt2HessianTrace
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(model);
         if (backend.Precision != Precision.Float32)
-            throw new RequestException($"the Hessian's trace needs --precision fp32, not {backend.Precision}: its differences of gradients are smaller than the rounding.");
+        {
+            throw new RequestException(
+                $"the Hessian's trace needs --precision fp32, not {backend.Precision}: its differences of gradients are smaller than the rounding.");
+        }
+
         if (model.Gradients.IsNone)
             throw new ArgumentException("the model is not built for training and has no gradients", nameof(model));
-        if (batchSize <= 0 || sequenceLength <= 0 || tokens.Length == 0 || tokens.Length % ((long)batchSize * sequenceLength) != 0 || targets.Length != tokens.Length)
+        if (batchSize <= 0 || sequenceLength <= 0 || tokens.Length == 0 || targets.Length != tokens.Length
+            || tokens.Length % ((long)batchSize * sequenceLength) != 0)
         {
             throw new RequestException(
                 $"{tokens.Length} tokens and {targets.Length} targets are no whole number of probe batches of {batchSize} x {sequenceLength} tokens.");
@@ -68,7 +73,10 @@ public sealed class Gpt2HessianTrace
         }
     }
 
-    private void Gradient(ReadOnlySpan<float> parameters, Span<float> gradient)
+    /// <summary>The gradient at other parameters, which the model keeps.</summary>
+    /// <param name="parameters">All but the padding rows.</param>
+    /// <param name="gradient">As many, overwritten.</param>
+    internal void Gradient(ReadOnlySpan<float> parameters, Span<float> gradient)
     {
         Upload(parameters);
         int size = _batchSize * _sequenceLength;

@@ -3,7 +3,8 @@ using System.Numerics;
 namespace Trainer.Experiments;
 
 /// <summary>
-/// The Hessian of a loss times a vector from two gradients: <c>Hz = (∇L(θ + hz) - ∇L(θ - hz)) / (2h)</c> with h = <paramref name="relativeStep"/> · |θ|/|z|.
+/// The Hessian of a loss times a vector from two gradients: <c>Hz = (∇L(θ + hz) - ∇L(θ - hz)) / (2h)</c> with
+/// h = <paramref name="relativeStep"/> · |θ|/|z|.
 /// </summary>
 /// <typeparam name="T">float or double.</typeparam>
 /// <param name="parameters">θ, (C).</param>

@@ -70,7 +70,8 @@ public sealed record ScaleInvariantOptions
         Require(BatchSize >= 1, $"a step needs at least 1 sample, not {BatchSize}.");
         Require(LabelNoise is >= 0 and <= 0.5, $"the label noise must be between 0 and 0.5, but is {Number.Text(LabelNoise)}.");
         Require(InitialNorm > 0 && double.IsFinite(InitialNorm), $"the initial norm must be positive, but is {Number.Text(InitialNorm)}.");
-        Require(SphereRadius >= 0 && double.IsFinite(SphereRadius), $"the radius of the sphere must be positive, or 0 for none, but is {Number.Text(SphereRadius)}.");
+        Require(SphereRadius >= 0 && double.IsFinite(SphereRadius),
+            $"the radius of the sphere must be positive, or 0 for none, but is {Number.Text(SphereRadius)}.");
         Require(ProjectEvery >= 1, $"the projection follows every step or every few, not every {ProjectEvery}.");
         return this;
     }

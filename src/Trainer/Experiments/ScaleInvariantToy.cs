@@ -3,7 +3,7 @@ namespace Trainer.Experiments;
 /// <summary>
 /// The smallest model whose loss does not depend on the length of its weights: logistic regression on a direction,
 /// <c>L = E log(1 + exp(-y x·w/|w|))</c>, with x standard normal and y the sign of x·w*, some labels flipped. It shows what weight decay does to
-/// scale-invariant weights under SGD (Labatie 2019; van Laarhoven 2017).
+/// scale-invariant weights under SGD (van Laarhoven 2017; Labatie, "The Serendipitous Effectiveness of Weight Decay in Deep Learning").
 /// </summary>
 /// <remarks>
 /// The gradient is orthogonal to w and proportional to 1/|w|, g = g̃/|w|, so that each step lengthens w: |w|² gains η² |g̃|²/|w|². Without decay
@@ -83,7 +83,8 @@ public sealed class ScaleInvariantToy
         double norm = Math.Sqrt(Dot(weights, weights));
         return new ScaleInvariantResult(
             half.Loss, half.SquaredNorm, half.EffectiveRate, half.Angle, norm, norm / initialNorm,
-            half.SquaredNorm / Math.Sqrt(rate / decay), half.EffectiveRate / Math.Sqrt(rate * decay), half.Angle / Math.Sqrt(2 * rate * decay), growth.Exponent);
+            half.SquaredNorm / Math.Sqrt(rate / decay), half.EffectiveRate / Math.Sqrt(rate * decay), half.Angle / Math.Sqrt(2 * rate * decay),
+            growth.Exponent);
     }
 
     /// <summary>The mean loss of a batch and its gradient.</summary>

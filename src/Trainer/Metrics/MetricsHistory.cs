@@ -59,7 +59,8 @@ public sealed class MetricsHistory
     }
 
     /// <summary>The course of a metric; empty when there is none of that name.</summary>
-    public MetricsSeries Series(string name) => _series.TryGetValue(name, out var series) ? new MetricsSeries(series.Steps, series.Values) : MetricsSeries.Empty;
+    public MetricsSeries Series(string name) =>
+        _series.TryGetValue(name, out var series) ? new MetricsSeries(series.Steps, series.Values) : MetricsSeries.Empty;
 
     private static byte[] ReadAll(string path)
     {

@@ -14,6 +14,7 @@ internal static class MetricsNames
     public static readonly JsonEncodedText UpdateRatio = JsonEncodedText.Encode("updateRatio");
     public static readonly JsonEncodedText Angle = JsonEncodedText.Encode("angle");
     public static readonly JsonEncodedText TargetGap = JsonEncodedText.Encode("targetGap");
+    public static readonly JsonEncodedText LostUpdates = JsonEncodedText.Encode("lostUpdates");
     public static readonly JsonEncodedText StepMilliseconds = JsonEncodedText.Encode("stepMs");
     public static readonly JsonEncodedText TokensPerSecond = JsonEncodedText.Encode("tokensPerSecond");
     public static readonly JsonEncodedText ValidationLoss = JsonEncodedText.Encode("valLoss");

@@ -112,6 +112,8 @@ public static class MetricsReader
                 step = step with { Angle = Value(ref json) };
             else if (Is(ref json, MetricsNames.TargetGap))
                 step = step with { TargetGap = Value(ref json) };
+            else if (Is(ref json, MetricsNames.LostUpdates))
+                step = step with { LostUpdates = Value(ref json) };
             else if (Is(ref json, MetricsNames.StepMilliseconds))
                 step = step with { StepMilliseconds = Value(ref json) };
             else if (Is(ref json, MetricsNames.TokensPerSecond))

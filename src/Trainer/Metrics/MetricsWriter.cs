@@ -5,7 +5,7 @@ namespace Trainer.Metrics;
 
 /// <summary>
 /// Appends to <c>metrics.jsonl</c>, one JSON object on each line: <c>{"step","loss","lr","gradNorm","weightNorm","normRatio","updateRatio","angle",
-/// "stepMs","tokensPerSecond"}</c> for a step, under norm control with <c>"targetGap"</c>; <c>{"step","valLoss","trainLoss"}</c> for an evaluation; and
+/// "stepMs","tokensPerSecond"}</c> for a step, under norm control with <c>"targetGap"</c>, with weights rounded to bf16 with <c>"lostUpdates"</c>; <c>{"step","valLoss","trainLoss"}</c> for an evaluation; and
 /// for diagnostics whatever was measured, by name.
 /// </summary>
 /// <remarks>
@@ -65,6 +65,7 @@ public sealed class MetricsWriter : IDisposable
         Known(MetricsNames.UpdateRatio, metrics.UpdateRatio);
         Known(MetricsNames.Angle, metrics.Angle);
         Known(MetricsNames.TargetGap, metrics.TargetGap);
+        Known(MetricsNames.LostUpdates, metrics.LostUpdates);
         Number(MetricsNames.StepMilliseconds, metrics.StepMilliseconds);
         Number(MetricsNames.TokensPerSecond, metrics.TokensPerSecond);
         End();

@@ -20,6 +20,9 @@ public readonly record struct StepMetrics(
 
     /// <summary>How far the norm is from its target, over the target; not a number without one.</summary>
     public double TargetGap { get; init; } = double.NaN;
+
+    /// <summary>The share of the changes of regularised weights that rounding undid; not a number when it is not known.</summary>
+    public double LostUpdates { get; init; } = double.NaN;
 }
 
 /// <summary>The result of an evaluation: mean losses in nats over the same number of tokens of each split.</summary>

@@ -75,11 +75,15 @@ public sealed class Gpt2 : IDisposable
     /// <summary>(1) of fp64: the mean loss of the passes since one did not accumulate, in nats per token.</summary>
     public Tensor TotalLoss => _activations.TotalLoss;
 
-    /// <summary>Brings the weights that passes read up to date with <see cref="Parameters"/>.</summary>
+    /// <summary>
+    /// Brings the weights that passes read up to date with <see cref="Parameters"/>; where weights are bf16 numbers stored as fp32, rounds them to the nearest.
+    /// </summary>
     public void RefreshWeights()
     {
         if (!Tensors.Master.IsNone)
             _backend.Convert(Tensors.Weights, Tensors.Master);
+        else if (_backend.Precision.RoundsWeights && Tensors.Weights.Type == ElementType.Float32)
+            _backend.RoundToBFloat16(Tensors.Weights);
     }
 
     /// <summary>Has forward passes read other weights. The model's own are not touched; where the others have to be rounded for the passes, the gradients are overwritten.</summary>

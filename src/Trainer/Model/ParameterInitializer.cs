@@ -20,7 +20,8 @@ public static class ParameterInitializer
     /// <param name="layout">What they are.</param>
     /// <param name="parameters">All of them, overwritten.</param>
     /// <param name="seed">The seed of the run.</param>
-    public static void Initialize(IBackend backend, ParameterLayout layout, Tensor parameters, ulong seed)
+    /// <param name="standardDeviation">What takes the place of GPT-2's 0.02.</param>
+    public static void Initialize(IBackend backend, ParameterLayout layout, Tensor parameters, ulong seed, double standardDeviation = StandardDeviation)
     {
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(layout);
@@ -28,7 +29,7 @@ public static class ParameterInitializer
         var chunk = new float[ChunkElements];
         foreach (var tensor in layout.Tensors)
         {
-            double deviation = StandardDeviationOf(tensor, layout.Config);
+            double deviation = StandardDeviationOf(tensor, layout.Config, standardDeviation);
             float constant = tensor.Kind == ParameterKind.LayerNorm && tensor.Name.EndsWith(".weight", StringComparison.Ordinal) ? 1f : 0f;
             long real = tensor.Kind == ParameterKind.TokenEmbedding ? (long)layout.Config.Vocabulary * layout.Config.Channels : tensor.Segment.Count;
             for (long done = 0; done < tensor.Segment.Count; done += ChunkElements)
@@ -46,11 +47,11 @@ public static class ParameterInitializer
         }
     }
 
-    private static double StandardDeviationOf(ParameterTensor tensor, ModelConfig config) => tensor.Kind switch
+    private static double StandardDeviationOf(ParameterTensor tensor, ModelConfig config, double deviation) => tensor.Kind switch
     {
-        ParameterKind.TokenEmbedding or ParameterKind.PositionEmbedding => StandardDeviation,
-        ParameterKind.Matrix when tensor.Name.EndsWith(".c_proj.weight", StringComparison.Ordinal) => StandardDeviation / Math.Sqrt(2.0 * config.Layers),
-        ParameterKind.Matrix => StandardDeviation,
+        ParameterKind.TokenEmbedding or ParameterKind.PositionEmbedding => deviation,
+        ParameterKind.Matrix when tensor.Name.EndsWith(".c_proj.weight", StringComparison.Ordinal) => deviation / Math.Sqrt(2.0 * config.Layers),
+        ParameterKind.Matrix => deviation,
         _ => 0,
     };
 

@@ -19,6 +19,7 @@ public sealed class HostOptimizer : IOptimizerPass
     private readonly WeightSegments _segments;
     private readonly SegmentUpdate[] _updates;
     private readonly StepSums _sums;
+    private readonly WeightRounding? _rounding;
     private readonly double[] _loss = new double[1];
     private PassResult _result = new(true, double.NaN, double.NaN, double.NaN);
 
@@ -27,15 +28,17 @@ public sealed class HostOptimizer : IOptimizerPass
     /// <param name="layout">Where each tensor is.</param>
     /// <param name="tensors">Parameters, gradients and moments, without a master copy.</param>
     /// <param name="options">The rule.</param>
-    public HostOptimizer(IWeightPasses passes, ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options)
+    /// <param name="rounding">How weights are rounded as they are written; none for fp32.</param>
+    public HostOptimizer(IWeightPasses passes, ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options, WeightRounding? rounding = null)
     {
         ArgumentNullException.ThrowIfNull(layout);
         ArgumentNullException.ThrowIfNull(options);
-        (_passes, _tensors, _options) = (passes, tensors, options);
+        (_passes, _tensors, _options, _rounding) = (passes, tensors, options, rounding);
         _regularizer = options.Regularizer.Create(layout);
         _segments = _regularizer.Segments;
         _updates = new SegmentUpdate[_segments.Count];
         _sums = new StepSums(_segments.Count);
+        _rounding?.Prepare(_segments.Count, _regularizer.FollowsPass ? layout.Count : 0);
     }
 
     /// <inheritdoc/>
@@ -115,8 +118,23 @@ public sealed class HostOptimizer : IOptimizerPass
         _regularizer.BeforeStep(step, _sums.Weights, _updates);
         TakeStep(step.Step, (float)(_options.GradientClip > 0 ? Math.Min(1, _options.GradientClip / (gradientNorm + ClipEpsilon)) : 1));
         _sums.Factors.Fill(1f);
-        if (!_regularizer.AfterStep(step, _sums.Weights, _sums.Factors))
+        if (_regularizer.AfterStep(step, _sums.Weights, _sums.Factors))
+            Scale(segments);
+        if (_rounding is null)
             return;
+        _rounding.Moved.CopyTo(_sums.Moved);
+        _rounding.Lost.CopyTo(_sums.Lost);
+    }
+
+    private void Scale(ReadOnlySpan<Segment> segments)
+    {
+        if (_rounding is not null)
+        {
+            _passes.ScaleRounded(_tensors.Weights, segments, _sums.Factors, _rounding, _sums.Weights, _sums.Updates);
+            _sums.UpdatesIncludeFactors = true;
+            return;
+        }
+
         _passes.Scale(_tensors.Weights, segments, _sums.Factors);
         for (int i = 0; i < segments.Length; i++)
             _sums.Weights[i] *= (double)_sums.Factors[i] * _sums.Factors[i];
@@ -124,16 +142,19 @@ public sealed class HostOptimizer : IOptimizerPass
 
     private void TakeStep(long step, float clip)
     {
+        if (_rounding is not null)
+            _rounding.Step = step;
         if (_options.Kind == OptimizerKind.Adam)
         {
             _passes.AdamUpdate(_tensors.Weights, _tensors.Gradients, _tensors.FirstMoment, _tensors.SecondMoment, _updates,
-                new AdamStep((float)_options.Beta1, (float)_options.Beta2, (float)_options.Epsilon, step, clip), _sums.Weights, _sums.Updates);
+                new AdamStep((float)_options.Beta1, (float)_options.Beta2, (float)_options.Epsilon, step, clip), _sums.Weights, _sums.Updates, _rounding);
             return;
         }
 
         // torch's first step fills the buffer with the gradient itself.
         bool first = step == 1;
         _passes.SgdUpdate(_tensors.Weights, _tensors.Gradients, _tensors.FirstMoment, _updates,
-            new SgdStep(first ? 0 : (float)_options.Momentum, first ? 1 : (float)(1 - _options.Dampening), _options.RateInMomentum, clip), _sums.Weights, _sums.Updates);
+            new SgdStep(first ? 0 : (float)_options.Momentum, first ? 1 : (float)(1 - _options.Dampening), _options.RateInMomentum, clip), _sums.Weights, _sums.Updates,
+            _rounding);
     }
 }

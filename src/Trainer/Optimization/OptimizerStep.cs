@@ -19,6 +19,12 @@ public readonly record struct OptimizerStep(
 
     /// <summary>(‖θ‖ - target) / target under norm control, over all units; not a number for other rules.</summary>
     public double TargetGap { get; init; } = double.NaN;
+
+    /// <summary>
+    /// The share of the changes of the regularised set that rounding undid (<see cref="StepSums.Lost"/> over <see cref="StepSums.Moved"/>); not a
+    /// number when nothing counted them.
+    /// </summary>
+    public double LostUpdates { get; init; } = double.NaN;
 }
 
 /// <summary>What a checkpoint keeps of an optimizer besides its moments.</summary>

@@ -182,14 +182,20 @@ public sealed class WeightOptimizer : IDisposable
         double before = WeightNorm;
         StepsTaken = step;
         WeightNorm = result.WeightNorm;
-        double change = 0;
+        double change = 0, lost = 0, moved = 0;
         foreach (int segment in Regularizer.Members)
+        {
             change += _sums.Change(segment, _sumsBefore[segment]);
+            lost += _sums.Lost[segment];
+            moved += _sums.Moved[segment];
+        }
+
         return new OptimizerStep(step, true, result.Loss, rate, result.GradientNorm, WeightNorm, NormRatio)
         {
             UpdateRatio = Math.Sqrt(Math.Max(change, 0)) / before,
             Angle = StepGeometry.Angle(before, WeightNorm, change),
             TargetGap = Regularizer is NormControl control ? control.Gap(_sums.Weights, step) : double.NaN,
+            LostUpdates = lost / moved,
         };
     }
 

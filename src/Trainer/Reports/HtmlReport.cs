@@ -35,7 +35,9 @@ public static class HtmlReport
             """.ReplaceLineEndings("\n"));
         if (document.Subtitle.Length > 0)
             output.Write($"<p class=\"subtitle\">{Text(document.Subtitle)}</p>\n");
-        output.Write("</header>\n<main>\n<noscript><p class=\"noscript\">The charts of this page are drawn by its script, which is switched off. Text and tables are complete.</p></noscript>\n");
+        output.Write("</header>\n<main>\n");
+        output.Write("<noscript><p class=\"noscript\">The charts of this page are drawn by its script, which is switched off. ");
+        output.Write("Text and tables are complete.</p></noscript>\n");
         foreach (ReportSection section in document.Sections)
             Write(section, charts, output);
         output.Write($"</main>\n<script>\n{Resource("report.js")}</script>\n</body>\n</html>\n");
@@ -135,7 +137,8 @@ public static class HtmlReport
                 Outcome.NotSeen => ("not-seen", "✗ not seen"),
                 _ => ("inconclusive", "? inconclusive"),
             };
-            output.Write($"<li class=\"{style}\"><b>{words}</b><div><p>{Text(verdict.Expectation)}</p><p class=\"numbers\">{Text(verdict.Numbers)}</p></div></li>\n");
+            output.Write($"<li class=\"{style}\"><b>{words}</b><div><p>{Text(verdict.Expectation)}</p>");
+            output.Write($"<p class=\"numbers\">{Text(verdict.Numbers)}</p></div></li>\n");
         }
 
         output.Write("</ul>\n");

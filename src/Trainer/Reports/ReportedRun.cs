@@ -36,7 +36,11 @@ internal sealed record ReportedRun(string Path, string Name, IReadOnlyList<KeyVa
         if (!Directory.Exists(path))
             throw new RequestException($"{path} does not exist; name directories of runs, as 'trainer train --run {path}' makes them.");
         if (!File.Exists(run.Metrics))
-            throw new RequestException($"{path} is no run: it has no {System.IO.Path.GetFileName(run.Metrics)}.\nName directories that 'trainer train' made, such as {path.TrimEnd('/')}/first or runs/first.");
+        {
+            throw new RequestException(
+                $"{path} is no run: it has no {System.IO.Path.GetFileName(run.Metrics)}.\nName directories that 'trainer train' made, such as runs/first.");
+        }
+
         MetricsHistory history = MetricsHistory.Load(run.Metrics);
         if (history.Names.Count == 0)
             throw new RequestException($"{run.Metrics} has no complete line yet; wait for the first step of the run and ask again.");

@@ -9,7 +9,10 @@ internal sealed class RunCharts(IReadOnlyList<ReportedRun> runs, IReadOnlyList<s
 {
     private const string Step = "step";
 
-    private static readonly string[] Shown = ["loss", "valLoss", "trainLoss", "lr", "gradNorm", "weightNorm", "normRatio", "stepMs", "tokensPerSecond"];
+    private const char TensorMark = '/';
+
+    private static readonly string[] Shown =
+        ["loss", "valLoss", "trainLoss", "lr", "gradNorm", "weightNorm", "normRatio", "updateRatio", "angle", "targetGap", "stepMs", "tokensPerSecond"];
 
     /// <summary>What training is for.</summary>
     public IReadOnlyList<ReportBlock> Loss() => Existing(
@@ -22,15 +25,18 @@ internal sealed class RunCharts(IReadOnlyList<ReportedRun> runs, IReadOnlyList<s
     public IReadOnlyList<ReportBlock> Weights() => Existing(
         Of("Weight norm over its initial value", "‖w‖ / ‖w₀‖", "normRatio"),
         Combined("Effective learning rate", "lr / ‖w‖", "lr", "weightNorm", (rate, norm) => rate / norm),
+        Of("Angle a step turns the weights by", "radians", "angle") with { Smooth = true },
+        Of("Step over weights", "‖Δw‖ / ‖w‖", "updateRatio") with { Smooth = true },
+        Of("Weight norm off its target", "(‖w‖ − target) / target", "targetGap"),
         Of("Learning rate", "lr", "lr"),
         Of("Gradient norm before clipping", "‖g‖", "gradNorm") with { Smooth = true, YLog = true });
 
     /// <summary>Metrics of the whole model under any other name.</summary>
-    public IReadOnlyList<ReportBlock> Others() => Existing([.. OtherNames().Where(name => !name.Contains('/', StringComparison.Ordinal)).Select(name => Of(name, name, name))]);
+    public IReadOnlyList<ReportBlock> Others() => Existing([.. OtherNames().Where(name => !name.Contains(TensorMark)).Select(name => Of(name, name, name))]);
 
     /// <summary>Metrics of single tensors, as in <c>norm/wte</c>: a chart for each quantity.</summary>
     public IReadOnlyList<ReportBlock> PerTensor() => Existing([
-        .. OtherNames().Where(name => name.Contains('/', StringComparison.Ordinal)).GroupBy(name => name[..name.IndexOf('/', StringComparison.Ordinal)], StringComparer.Ordinal)
+        .. OtherNames().Where(name => name.Contains(TensorMark)).GroupBy(name => name[..name.IndexOf(TensorMark)], StringComparer.Ordinal)
             .Select(quantity => new Chart($"{quantity.Key}, per tensor", Step, quantity.Key, [.. quantity.SelectMany(TensorSeries)]))]);
 
     /// <summary>How fast the runs were.</summary>
@@ -50,7 +56,12 @@ internal sealed class RunCharts(IReadOnlyList<ReportedRun> runs, IReadOnlyList<s
         Dictionary<long, double> other = [];
         foreach ((long step, double value) in run.History.Series(second).Steps.Zip(run.History.Series(second).Values))
             other[step] = value;
-        return [.. one.Steps.Zip(one.Values).Where(pair => other.ContainsKey(pair.First)).Select(pair => new Point(pair.First, combine(pair.Second, other[pair.First])))];
+        return
+        [
+            .. from pair in one.Steps.Zip(one.Values)
+               where other.ContainsKey(pair.First)
+               select new Point(pair.First, combine(pair.Second, other[pair.First])),
+        ];
     }));
 
     private List<Series> Series(Func<ReportedRun, IReadOnlyList<Point>> points) =>
@@ -59,7 +70,7 @@ internal sealed class RunCharts(IReadOnlyList<ReportedRun> runs, IReadOnlyList<s
     // A run alone shows its tensors in colours of their own; several are told apart by theirs.
     private IEnumerable<Series> TensorSeries(string name)
     {
-        string tensor = name[(name.IndexOf('/', StringComparison.Ordinal) + 1)..];
+        string tensor = name[(name.IndexOf(TensorMark) + 1)..];
         return runs.Count == 1
             ? Series(run => Points(run.History.Series(name))).Select(series => series with { Name = tensor, Group = tensor })
             : Series(run => Points(run.History.Series(name))).Select(series => series with { Name = $"{tensor}, {series.Name}" });

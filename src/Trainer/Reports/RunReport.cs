@@ -43,8 +43,8 @@ public static class RunReport
         [
             .. new[]
             {
-                Common("layers", "{0} layers"), Common("channels", "{0} channels"), Common("seqLen", "context of {0} tokens"), Common("totalBatchTokens", "{0} tokens a step"),
-                Common("versions: device", "{0}"),
+                Common("layers", "{0} layers"), Common("channels", "{0} channels"), Common("seqLen", "context of {0} tokens"),
+                Common("totalBatchTokens", "{0} tokens a step"), Common("versions: device", "{0}"),
             }.OfType<string>(),
         ];
         return string.Join(" · ", parts.Prepend(runs.Count == 1 ? "one training run" : $"{runs.Count} training runs side by side"));
@@ -60,11 +60,13 @@ public static class RunReport
         double best = final.Where(double.IsFinite).DefaultIfEmpty(double.NaN).Min();
         return new Table(
             [
-                new("run"), new("steps", Numeric: true), new("tokens", Numeric: true), new("validation loss", Numeric: true), new("training loss", Numeric: true),
-                new("gap", Numeric: true), new("best validation loss", Numeric: true), new("weight norm", Numeric: true), new("over initial", Numeric: true), new("tokens/s", Numeric: true),
+                new("run"), new("steps", Numeric: true), new("tokens", Numeric: true), new("validation loss", Numeric: true),
+                new("training loss", Numeric: true), new("gap", Numeric: true), new("best validation loss", Numeric: true),
+                new("weight norm", Numeric: true), new("over initial", Numeric: true), new("tokens/s", Numeric: true),
             ],
             [.. runs.Select((run, i) => new TableRow(Row(run), runs.Count > 1 && final[i] == best))],
-            "At the last evaluation and step of each run. Losses are means in nats over the evaluation's tokens, gap is validation minus training; tokens/s is the median over steps.");
+            "At the last evaluation and step of each run. Losses are means in nats over the evaluation's tokens, gap is validation minus training; "
+            + "tokens/s is the median over steps.");
     }
 
     private static string[] Row(ReportedRun run)
@@ -114,7 +116,9 @@ public static class RunReport
 
     private static string[] CommandsOf(IReadOnlyList<ReportedRun> runs) =>
     [
-        .. runs.Where(run => run.Record.Length > 0).Select(run => $"trainer train --config {Word($"{run.Path}/config.json")} --run {Word(run.Path + "-again")}"),
+        .. from run in runs
+           where run.Record.Length > 0
+           select $"trainer train --config {Word($"{run.Path}/config.json")} --run {Word(run.Path + "-again")}",
         $"trainer report {string.Join(' ', runs.Select(run => Word(run.Path)))}",
     ];
 
@@ -123,7 +127,9 @@ public static class RunReport
 
     // In quotes where a shell would not take it as one word.
     private static string Word(string text) =>
-        text.All(letter => char.IsAsciiLetterOrDigit(letter) || "/\\:._-+=,@%".Contains(letter, StringComparison.Ordinal)) ? text : $"'{text.Replace("'", "'\\''", StringComparison.Ordinal)}'";
+        text.All(letter => char.IsAsciiLetterOrDigit(letter) || "/\\:._-+=,@%".Contains(letter, StringComparison.Ordinal))
+            ? text
+            : $"'{text.Replace("'", "'\\''", StringComparison.Ordinal)}'";
 
     private static string Shown(string value) => value.Length == 0 ? "(empty)" : value;
 

@@ -5,7 +5,8 @@
   const margin = { left: 58, right: 24, top: 10, bottom: 40 };
   const escape = text => text.replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
   const finite = v => v !== null && isFinite(v);
-  const short = v => !finite(v) ? "–" : v !== 0 && (Math.abs(v) >= 1e6 || Math.abs(v) < 1e-3) ? v.toExponential(3) : Number.isInteger(v) ? String(v) : v.toPrecision(5);
+  const short = v => !finite(v) ? "–"
+    : v !== 0 && (Math.abs(v) >= 1e6 || Math.abs(v) < 1e-3) ? v.toExponential(3) : Number.isInteger(v) ? String(v) : v.toPrecision(5);
   const place = v => Number.isInteger(v) ? v.toLocaleString("en-US") : finite(v) && Math.abs(v) >= 1e-3 ? String(+v.toPrecision(5)) : short(v);
   const element = (parent, tag, className) => {
     const made = document.createElement(tag);
@@ -34,7 +35,8 @@
       else
         text = v => v === 0 ? "0" : v.toExponential(Math.max(0, Math.round(Math.floor(Math.log10(Math.abs(v))) + digits))).replace("e-", "e−");
     }
-    return { at: v => (f(v) - a) / (b - a), from: t => log ? 10 ** (a + t * (b - a)) : a + t * (b - a), ticks: ticks.filter(t => t >= low * (low < 0 ? 1.000001 : 0.999999) && t <= high + Math.abs(high) * 1e-9), text };
+    const at = v => (f(v) - a) / (b - a), from = t => log ? 10 ** (a + t * (b - a)) : a + t * (b - a);
+    return { at, from, text, ticks: ticks.filter(t => at(t) > -1e-6 && at(t) < 1 + 1e-6) };
   }
 
   // Where a value stands, or would, in a growing list.
@@ -154,7 +156,7 @@
       const { data } = this, height = Math.round(Math.min(330, Math.max(230, width * 0.52)));
       const w = this.w = width - margin.left - margin.right, h = this.h = height - margin.top - margin.bottom;
       const series = this.drawn(), okX = v => !data.xlog || v > 0, okY = v => finite(v) && (!data.ylog || v > 0);
-      const xs = this.zoom || extent(data.series.flatMap(s => s.x.length ? s.line ? [s.x.find(okX), s.x[s.x.length - 1]] : s.x.filter(okX) : []), this.scatter || data.series.some(s => s.e), data.xlog);
+      const xs = this.zoom || extent(data.series.flatMap(s => s.x.filter(okX)), this.scatter || data.series.some(s => s.e), data.xlog);
       const values = [];
       for (const s of series)
         for (let i = 0; i < s.y.length; i++)
@@ -181,7 +183,8 @@
       this.svg.innerHTML = `<g transform="translate(${margin.left} ${margin.top})"><g class="grid">${grid}</g>`
         + `<path class="base" d="M0 ${h}H${w}"/><text class="label" x="${w / 2}" y="${h + 36}" text-anchor="middle">${escape(data.x)}</text>`
         + `<text class="label" transform="translate(${-margin.left + 12} ${h / 2}) rotate(-90)" text-anchor="middle">${escape(data.y)}</text>`
-        + `${values.length ? "" : `<text x="${w / 2}" y="${h / 2}" text-anchor="middle">no values to draw</text>`}<svg width="${w}" height="${h}" overflow="hidden">${lines}<rect class="drag" y="0" height="${h}" width="0"/></svg><g class="cursor"></g></g>`;
+        + (values.length ? "" : `<text x="${w / 2}" y="${h / 2}" text-anchor="middle">no values to draw</text>`)
+        + `<svg width="${w}" height="${h}" overflow="hidden">${lines}<rect class="drag" y="0" height="${h}" width="0"/></svg><g class="cursor"></g></g>`;
       this.cross = this.svg.querySelector(".cursor");
       this.drag = this.svg.querySelector(".drag");
       for (const [group, button] of this.buttons || []) button.setAttribute("aria-pressed", !hidden.has(group));
@@ -189,8 +192,10 @@
     }
 
     shape(s, okX, okY) {
-      if (s.line)
-        return `<path class="line${s.d || s.c >= colours ? " dashed" : ""}" d="${this.path(s.sx || s.x, s.sy || s.y, okX, okY)}"/>` + (s.sy ? "" : this.bars(s, okX, okY));
+      if (s.line) {
+        const style = s.d || s.c >= colours ? " dashed" : "", line = this.path(s.sx || s.x, s.sy || s.y, okX, okY);
+        return `<path class="line${style}" d="${line}"/>` + (s.sy ? "" : this.bars(s, okX, okY));
+      }
       let marks = this.bars(s, okX, okY);
       for (let i = 0; i < s.x.length; i++)
         if (okX(s.x[i]) && okY(s.y[i]))
@@ -268,7 +273,9 @@
       const at = this.sx(x);
       this.cross.innerHTML = `<path d="M${at.toFixed(1)} 0V${this.h}"/>` + shown.filter(r => finite(r.y) && this.sy(r.y) >= 0 && this.sy(r.y) <= this.h)
         .map(r => `<circle class="c${r.s.c % colours}" r="4" cx="${this.sx(r.x).toFixed(1)}" cy="${this.sy(r.y).toFixed(1)}"/>`).join("");
-      this.tip.innerHTML = `<b>${escape(this.data.x)} ${place(x)}</b><table>` + shown.map(r => `<tr class="c${r.s.c % colours}"><td>${escape(r.s.n)}</td><td>${short(r.y)}${r.e ? ` ± ${+r.e.toPrecision(2)}` : ""}</td></tr>`).join("")
+      const error = r => r.e ? ` ± ${+r.e.toPrecision(2)}` : "";
+      const row = r => `<tr class="c${r.s.c % colours}"><td>${escape(r.s.n)}</td><td>${short(r.y)}${error(r)}</td></tr>`;
+      this.tip.innerHTML = `<b>${escape(this.data.x)} ${place(x)}</b><table>${shown.map(row).join("")}`
         + `</table>${rows.length > shown.length ? `<i>and ${rows.length - shown.length} more</i>` : ""}`;
       this.tip.hidden = rows.length === 0;
       const scale = this.plot.clientWidth / this.width, left = (at + margin.left) * scale, room = this.plot.clientWidth - this.tip.offsetWidth;

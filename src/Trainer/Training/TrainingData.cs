@@ -65,6 +65,15 @@ public sealed class TrainingData : IDisposable
     public static TrainingData Open(TrainingSettings settings, IProgress<PreparationProgress>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(settings);
+        TrainingData data = OpenWhole(settings, progress, cancellation);
+        if (settings.TrainTokens is not { } most || most >= data.Train.Tokens)
+            return data;
+        data.Train.Truncate(most);
+        return data;
+    }
+
+    private static TrainingData OpenWhole(TrainingSettings settings, IProgress<PreparationProgress>? progress, CancellationToken cancellation)
+    {
         if (settings is { TrainData: { } train, ValData: { } validation })
             return OpenShards(train, validation, ModelOf(settings));
         if (settings.Data is { } folder)

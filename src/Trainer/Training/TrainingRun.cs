@@ -239,7 +239,7 @@ public sealed class TrainingRun : IDisposable
         if (source is not null)
             source.Load(_backend, _model.Parameters);
         else
-            ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed);
+            ParameterInitializer.Initialize(_backend, _model.Layout, _model.Parameters, _settings.Seed, _settings.InitStd);
         _model.RefreshWeights();
         _optimizer.Start();
         _averages.Start();
@@ -303,6 +303,7 @@ public sealed class TrainingRun : IDisposable
             UpdateRatio = step.UpdateRatio,
             Angle = step.Angle,
             TargetGap = step.TargetGap,
+            LostUpdates = step.LostUpdates,
         };
         _metrics.Write(metrics);
         _stepMilliseconds.Add(milliseconds);

@@ -49,6 +49,10 @@ public sealed partial record TrainingSettings
     [Setting(DataGroup, "text files to prepare and train on, instead of --data; repeatable", "PATH", Default = "none")]
     public IReadOnlyList<string> Input { get; init; } = [];
 
+    /// <summary>The tokens to train on, the first of the training data, over and over.</summary>
+    [Setting(DataGroup, "train on the first N tokens of the training data alone", "N", Range = "[1, inf)", Default = "all")]
+    public int? TrainTokens { get; init; }
+
     /// <summary>The order of training sequences.</summary>
     [Setting(DataGroup, "order of training sequences", Values = "shuffled|sequential|random")]
     public string DataOrder { get; init; } = "shuffled";
@@ -73,6 +77,10 @@ public sealed partial record TrainingSettings
     [Setting(ModelGroup, "tokens of one sequence", "N", Range = "[1, 1000000]", Default = "from the preset")]
     public int? SeqLen { get; init; }
 
+    /// <summary>The standard deviation of initial weights; the residual projections have it over √(2L).</summary>
+    [Setting(ModelGroup, "standard deviation of initial weights", "X", Range = "(0, inf)")]
+    public double InitStd { get; init; } = ParameterInitializer.StandardDeviation;
+
     /// <summary>Weights to begin with.</summary>
     [Setting(ModelGroup, "checkpoint whose weights to begin with", "PATH", Default = "random weights")]
     public string? InitFrom { get; init; }
@@ -82,7 +90,9 @@ public sealed partial record TrainingSettings
     public string Device { get; init; } = "auto";
 
     /// <summary>The number format of weights and activations.</summary>
-    [Setting(ComputeGroup, "number format of weights and activations; auto: bf16-mixed on a GPU, fp32 on a CPU", Values = "auto|fp32|tf32|bf16-mixed|bf16-pure|bf16-pure-stochastic")]
+    [Setting(ComputeGroup, "number format of weights and activations; auto: bf16-mixed on a GPU, fp32 on a CPU; bf16-pure on a CPU rounds weights alone; "
+        + "mantissa:N, on a CPU, rounds factors and results of matrix products to N bits of mantissa, 1 to 23 (bf16: 7, tf32: 10)",
+        Values = "auto|fp32|tf32|bf16-mixed|bf16-pure|bf16-pure-stochastic|mantissa:N")]
     public string Precision { get; init; } = "auto";
 
     /// <summary>Which activations the backward pass computes again instead of keeping them.</summary>

@@ -134,7 +134,10 @@ public sealed class HessianTraceTests
         double[] parameters = Normals(Size, 1);
         Assert.Multiple(() =>
         {
-            foreach (var options in new HessianTraceOptions[] { new() { Probes = 1 }, new() { RelativeStep = 0 }, new() { RelativeStep = double.NaN }, new() { PowerIterations = -1 } })
+            foreach (var options in new HessianTraceOptions[]
+            {
+                new() { Probes = 1 }, new() { RelativeStep = 0 }, new() { RelativeStep = double.NaN }, new() { PowerIterations = -1 },
+            })
                 Assert.That(() => HessianTrace.Estimate<double>(parameters, Diagonal, options), Throws.TypeOf<RequestException>());
             Assert.That(() => HessianTrace.Estimate<double>(new double[Size], Diagonal, new()), Throws.TypeOf<RequestException>());
         });

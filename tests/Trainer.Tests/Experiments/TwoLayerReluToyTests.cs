@@ -157,8 +157,9 @@ public sealed class TwoLayerReluToyTests
         {
             foreach (var options in new[]
             {
-                Short with { Width = 0 }, Short with { LearningRate = -1 }, Short with { WeightDecay = -1 }, Short with { WeightDecay = 100 }, Short with { Steps = 0 },
-                Short with { DropStep = 0 }, Short with { DropFactor = 0 }, Short with { BatchSize = 0 }, Short with { TrainSamples = 0 }, Short with { LabelNoise = -1 },
+                Short with { Width = 0 }, Short with { LearningRate = -1 }, Short with { WeightDecay = -1 }, Short with { WeightDecay = 100 },
+                Short with { Steps = 0 }, Short with { DropStep = 0 }, Short with { DropFactor = 0 }, Short with { BatchSize = 0 },
+                Short with { TrainSamples = 0 }, Short with { LabelNoise = -1 },
             })
             {
                 Assert.That(() => new TwoLayerReluToy(options), Throws.TypeOf<RequestException>(), options.ToString());

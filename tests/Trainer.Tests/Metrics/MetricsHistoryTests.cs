@@ -43,12 +43,14 @@ public sealed class MetricsHistoryTests
 
         // The writer is still open, as that of a run which goes on.
         MetricsHistory history = MetricsHistory.Load(file);
-        Assert.That(history.Names.Select(name => history.Series(name).Values.Single()), Is.EqualTo(new[] { 1.0 / 3, 1e-3, 7, 8, 9, 10, 11, 2.0 / 3, 4.0 / 3 }));
+        Assert.That(history.Names.Select(name => history.Series(name).Values.Single()),
+            Is.EqualTo(new[] { 1.0 / 3, 1e-3, 7, 8, 9, 10, 11, 2.0 / 3, 4.0 / 3 }));
     }
 
     [TestCase("{\"step\":2,\"lo")]
     [TestCase("{\"step\":2,\"loss\":1}")]
-    public void A_torn_last_line_is_left_out(string torn) => Assert.That(Load("{\"step\":1,\"loss\":2}\n" + torn).Series("loss").Values, Is.EqualTo(new[] { 2.0 }));
+    public void A_torn_last_line_is_left_out(string torn) =>
+        Assert.That(Load("{\"step\":1,\"loss\":2}\n" + torn).Series("loss").Values, Is.EqualTo(new[] { 2.0 }));
 
     [TestCase("nonsense")]
     [TestCase("")]

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Trainer.Compute;
 using Trainer.Model;
 using Trainer.Optimization;
+using Trainer.Tests.Compute;
 
 namespace Trainer.Tests.Optimization;
 
@@ -13,6 +14,8 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
     public string Description => "scalar reference";
 
     public Precision Precision { get; init; } = Precision.Float32;
+
+    public uint RoundingSeed { get; init; } = 1;
 
     public bool RunsAhead => false;
 
@@ -98,11 +101,13 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
     }
 
     public void AdamUpdate(Tensor weights, Tensor gradients, Tensor firstMoment, Tensor secondMoment,
-        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares, Span<double> changes)
+        ReadOnlySpan<SegmentUpdate> updates, in AdamStep step, Span<double> sumsOfSquares, Span<double> changes, WeightRounding? rounding = null)
     {
         Span<float> w = Floats(weights), gradient = Floats(gradients), m = Floats(firstMoment), v = Floats(secondMoment);
         float correction1 = (float)(1 - Math.Pow(step.Beta1, step.Step));
         float correction2 = (float)(1 - Math.Pow(step.Beta2, step.Step));
+        rounding?.Moved.Clear();
+        rounding?.Lost.Clear();
         for (int s = 0; s < updates.Length; s++)
         {
             SegmentUpdate update = updates[s];
@@ -115,6 +120,7 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
                 v[i] = (step.Beta2 * v[i]) + ((1 - step.Beta2) * g * g);
                 float u = m[i] / correction1 / (MathF.Sqrt(v[i] / correction2) + step.Epsilon);
                 w[i] = ((update.ShrinkBefore * w[i]) - (update.LearningRate * u)) * update.ShrinkAfter;
+                w[i] = Store(w[i], old, i, s, rounding, purpose: 0);
                 sum += (double)w[i] * w[i];
                 change += Math.Pow((double)w[i] - old, 2);
             }
@@ -124,9 +130,11 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
     }
 
     public void SgdUpdate(Tensor weights, Tensor gradients, Tensor momentum,
-        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sumsOfSquares, Span<double> changes)
+        ReadOnlySpan<SegmentUpdate> updates, in SgdStep step, Span<double> sumsOfSquares, Span<double> changes, WeightRounding? rounding = null)
     {
         Span<float> w = Floats(weights), gradient = Floats(gradients), m = Floats(momentum);
+        rounding?.Moved.Clear();
+        rounding?.Lost.Clear();
         for (int s = 0; s < updates.Length; s++)
         {
             SegmentUpdate update = updates[s];
@@ -137,6 +145,7 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
                 float g = (step.GradientScale * gradient[i]) + (update.L2 * w[i]);
                 m[i] = (step.Momentum * m[i]) + ((step.RateInMomentum ? update.LearningRate : step.Gain) * g);
                 w[i] = ((update.ShrinkBefore * w[i]) - (step.RateInMomentum ? m[i] : update.LearningRate * m[i])) * update.ShrinkAfter;
+                w[i] = Store(w[i], old, i, s, rounding, purpose: 0);
                 sum += (double)w[i] * w[i];
                 change += Math.Pow((double)w[i] - old, 2);
             }
@@ -163,8 +172,26 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
         }
     }
 
+    public void ScaleRounded(Tensor weights, ReadOnlySpan<Segment> segments, ReadOnlySpan<float> factors,
+        WeightRounding rounding, Span<double> sumsOfSquares, Span<double> changes)
+    {
+        Span<float> w = Floats(weights);
+        for (int s = 0; s < segments.Length; s++)
+        {
+            if (factors[s] == 1)
+                continue;
+            sumsOfSquares[s] = changes[s] = rounding.Moved[s] = rounding.Lost[s] = 0;
+            for (int i = (int)segments[s].Offset; i < segments[s].Offset + segments[s].Count; i++)
+            {
+                w[i] = Store(w[i] * factors[s], rounding.Before[i], i, s, rounding, purpose: 1);
+                sumsOfSquares[s] += (double)w[i] * w[i];
+                changes[s] += Math.Pow((double)w[i] - rounding.Before[i], 2);
+            }
+        }
+    }
+
     public IOptimizerPass CreateOptimizer(ParameterLayout layout, TrainingTensors tensors, OptimizerOptions options) =>
-        Optimizer ?? new HostOptimizer(this, layout, tensors, options);
+        Optimizer ?? new HostOptimizer(this, layout, tensors, options, Precision.RoundsWeights ? new WeightRounding(Precision.RoundsStochastically, RoundingSeed) : null);
 
     public void Dispose()
     {
@@ -205,6 +232,18 @@ internal sealed unsafe class ReferenceBackend : IBackend, IWeightPasses
     public void AddMean(Tensor total, Tensor values, double scale, bool accumulate) => throw new NotSupportedException();
 
     public void UpdateAverage(Tensor average, Tensor weights, double coefficient) => throw new NotSupportedException();
+
+    private static float Store(float exact, float old, int element, int segment, WeightRounding? rounding, uint purpose)
+    {
+        if (rounding is null)
+            return exact;
+        float rounded = rounding.IsStochastic ? Philox.Round(exact, element, purpose, (uint)rounding.Step, rounding.Seed) : Bf16.Value(Bf16.Round(exact));
+        if (purpose == 0 && rounding.Before.Length > 0)
+            rounding.Before[element] = old;
+        rounding.Moved[segment] += exact == old ? 0 : 1;
+        rounding.Lost[segment] += exact != old && rounded == old ? 1 : 0;
+        return rounded;
+    }
 
     private static Span<float> Floats(Tensor tensor) => new((void*)tensor.Address, checked((int)tensor.Count));
 }

@@ -20,7 +20,8 @@ public sealed partial class HtmlReportTests
         {
             Assert.That(page, Does.Not.Contain("<img").And.Not.Contain("<!--"));
             Assert.That(Regex.Count(page, "</script>"), Is.EqualTo(2), "that of the chart's data and that of the page");
-            Assert.That(Regex.Count(page, Regex.Escape("&lt;/script&gt;&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;amp;&lt;!--")), Is.EqualTo(19));
+            const string Escaped = "&lt;/script&gt;&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;amp;&lt;!--";
+            Assert.That(Regex.Count(page, Regex.Escape(Escaped)), Is.EqualTo(19));
             JsonElement series = Data(page).GetProperty("series")[0];
             Assert.That((series.GetProperty("n").GetString(), series.GetProperty("g").GetString()), Is.EqualTo((Evil, Evil)));
         });
@@ -31,7 +32,7 @@ public sealed partial class HtmlReportTests
     {
         string page = Page(new Chart("t", "x", "y", [new("s", "g", [new(1, 2)])]));
         Assert.That(page, Does.Contain("default-src 'none'"));
-        Assert.That(page.Replace("http://www.w3.org/2000/svg", "", StringComparison.Ordinal), Does.Not.Match("(?i)https?:|@import|\\bsrc=|<link"));
+        Assert.That(page.Replace("http://www.w3.org/2000/svg", "", StringComparison.Ordinal), Does.Not.Match("(?i)https?:|@import|<[^>]*\\bsrc=|<link"));
         Assert.That(page, Does.Not.Contain("\r"));
     }
 
@@ -46,8 +47,10 @@ public sealed partial class HtmlReportTests
     [Test]
     public void A_chart_s_data_are_its_points()
     {
+        Series line = new("a", "one", [new(10, 1.23456789, 0.5), new(20, double.NaN), new(30, double.PositiveInfinity)]);
+        Series marks = new("b", "two", [new(1, 1e-12), new(2, 0), new(5, -7)]) { Kind = SeriesKind.Scatter, Dashed = true };
         string page = Page(
-            new Chart("first", "x", "y", [new("a", "one", [new(10, 1.23456789, 0.5), new(20, double.NaN), new(30, double.PositiveInfinity)]), new("b", "two", [new(1, 1e-12), new(2, 0), new(5, -7)]) { Kind = SeriesKind.Scatter, Dashed = true }]) { YLog = true },
+            new Chart("first", "x", "y", [line, marks]) { YLog = true },
             new Chart("second", "x", "y", [new("c", "two", []), new("d", "one", [new(1, 1)])]));
         JsonElement first = Data(page), second = Data(page, 1);
         Assert.Multiple(() =>
@@ -56,8 +59,10 @@ public sealed partial class HtmlReportTests
             Assert.That(first.GetProperty("xlog").GetInt32(), Is.Zero);
             Assert.That(first.GetProperty("series")[0].GetRawText(),
                 Is.EqualTo("""{"n":"a","g":"one","c":0,"k":"line","d":0,"x":{"from":10,"by":10},"y":[1.234568,null,null],"e":[0.5,0,0]}"""));
-            Assert.That(first.GetProperty("series")[1].GetRawText(), Is.EqualTo("""{"n":"b","g":"two","c":1,"k":"scatter","d":1,"x":[1,2,5],"y":[1E-12,0,-7]}"""));
-            Assert.That(second.GetProperty("series").EnumerateArray().Select(series => series.GetProperty("c").GetInt32()), Is.EqualTo(new[] { 1, 0 }), "a group keeps its colour");
+            Assert.That(first.GetProperty("series")[1].GetRawText(),
+                Is.EqualTo("""{"n":"b","g":"two","c":1,"k":"scatter","d":1,"x":[1,2,5],"y":[1E-12,0,-7]}"""));
+            Assert.That(second.GetProperty("series").EnumerateArray().Select(series => series.GetProperty("c").GetInt32()),
+                Is.EqualTo(new[] { 1, 0 }), "a group keeps its colour");
         });
     }
 

@@ -1,4 +1,4 @@
-namespace Trainer.KernelTests;
+namespace Trainer.Tests.Compute;
 
 /// <summary>The random numbers of cuda/include/rounding.cuh, written again: Philox 4x32 with 10 rounds (Salmon et al. 2011).</summary>
 internal static class Philox
