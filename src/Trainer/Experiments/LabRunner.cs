@@ -156,6 +156,10 @@ public sealed class LabRunner(string output, TrainingSettings common, int jobs, 
         {
         }
 
+        public void Noticed(long step, string text)
+        {
+        }
+
         public void Saved(long step, string path)
         {
         }
