@@ -55,6 +55,9 @@ internal sealed class LiveConsole(Terminal terminal, TimeProvider clock) : ITrai
     }
 
     /// <inheritdoc/>
+    public void Noticed(long step, string text) => Above($"step {step}: {text}", Color.Yellow);
+
+    /// <inheritdoc/>
     public void Sampled(long step, string text) =>
         terminal.Live.WriteAbove(new Panel(new Text(TrainingText.Printable(text))).Header($"sample at step {step}").BorderColor(Color.Grey).Expand());
 

@@ -40,6 +40,9 @@ internal sealed class PlainConsole(TextWriter output, TimeProvider clock) : ITra
     public void Evaluated(in EvaluationMetrics metrics) => output.WriteLine(TrainingText.Evaluation(metrics));
 
     /// <inheritdoc/>
+    public void Noticed(long step, string text) => output.WriteLine($"step {step}: {text}");
+
+    /// <inheritdoc/>
     public void Sampled(long step, string text)
     {
         output.WriteLine($"step {step}: a sample");

@@ -4,11 +4,9 @@ namespace Trainer.Diagnostics;
 
 /// <summary>What a regulariser and its schedule are doing: effective learning rates, equilibrium, factors and constraints.</summary>
 /// <param name="optimizer">What took the step.</param>
-/// <param name="options">Its rule.</param>
-public sealed class RuleDiagnostics(WeightOptimizer optimizer, OptimizerOptions options)
+/// <param name="decay">What follows from its weight decay.</param>
+public sealed class RuleDiagnostics(WeightOptimizer optimizer, DecayCourse decay)
 {
-    private readonly DecayCourse _decay = new(options);
-
     /// <summary>Adds everything of the last finished step.</summary>
     /// <param name="values">What is added to.</param>
     /// <param name="learningRate">lr_t of the regularised set.</param>
@@ -32,14 +30,14 @@ public sealed class RuleDiagnostics(WeightOptimizer optimizer, OptimizerOptions 
             values.Add("elrSgd", set, learningRate / decayed.After);
         }
 
-        double share = _decay.Share(step);
-        values.Add("Lambda", _decay.Total(step));
+        double share = decay.Share(step);
+        values.Add("Lambda", decay.Total(step));
         if (!(share > 0) || !(learningRate > 0))
             return;
-        values.Add("tau", _decay.TimeConstant(step));
-        values.Add("predictedAngle", set, _decay.PredictedAngle(step));
-        values.Add("eqRatioSgd", set, _decay.SgdEquilibrium(step, learningRate, decayed.After));
-        values.Add("eqRatioAdam", set, _decay.AdamEquilibrium(step, learningRate, decayed.RootMeanSquare));
+        values.Add("tau", decay.TimeConstant(step));
+        values.Add("predictedAngle", set, decay.PredictedAngle(step));
+        values.Add("eqRatioSgd", set, decay.SgdEquilibrium(step, learningRate, decayed.After));
+        values.Add("eqRatioAdam", set, decay.AdamEquilibrium(step, learningRate, decayed.RootMeanSquare));
     }
 
     // Rows are too many to be told one by one.

@@ -160,6 +160,24 @@ public sealed class Gpt2 : IDisposable
         _backend.DownloadFloats(row.Slice(0, new Shape(Config.Vocabulary)), logits[..Config.Vocabulary]);
     }
 
+    /// <summary>The largest magnitude of a logit over a sequence; of a model that is not for sampling.</summary>
+    /// <param name="tokens">1 to T ids below V.</param>
+    public double LargestLogit(ReadOnlySpan<int> tokens)
+    {
+        Forward(tokens, 1, tokens.Length);
+        _backend.LinearForward(_activations.Logits, _activations.FinalNorm, Weight(TokenTable));
+        var logits = new float[Config.Vocabulary];
+        double largest = 0;
+        for (int t = 0; t < tokens.Length; t++)
+        {
+            _backend.DownloadFloats(_activations.Logits.Slice((long)t * Config.PaddedVocabulary, new Shape(Config.Vocabulary)), logits);
+            foreach (float logit in logits)
+                largest = Math.Max(largest, Math.Abs(logit));
+        }
+
+        return largest;
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();
 

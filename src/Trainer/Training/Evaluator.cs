@@ -1,5 +1,6 @@
 using System.Globalization;
 using Trainer.Data;
+using Trainer.Diagnostics;
 using Trainer.Model;
 using Trainer.Optimization;
 
@@ -45,6 +46,15 @@ public sealed class Evaluator
 
     /// <summary>The mean loss on training tokens.</summary>
     public double TrainLoss(Gpt2 model) => Loss(model, _train);
+
+    /// <summary>The first batch of training tokens that an evaluation reads.</summary>
+    public ProbeBatch Probe()
+    {
+        _train.Position = 0;
+        var (tokens, targets) = (new int[_tokens.Length], new int[_tokens.Length]);
+        _train.Next(tokens, targets);
+        return new ProbeBatch(tokens, targets, _train.BatchSize, _train.SequenceLength);
+    }
 
     /// <summary>Both losses of each average of the weights, as <c>valLossEma/0.99</c> and <c>trainLossEma/0.99</c>.</summary>
     public IReadOnlyList<(string Name, double Loss)> AverageLosses(Gpt2 model, WeightAverages averages)

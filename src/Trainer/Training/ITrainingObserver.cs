@@ -15,6 +15,9 @@ public interface ITrainingObserver
     /// <summary>An evaluation was made.</summary>
     void Evaluated(in EvaluationMetrics metrics);
 
+    /// <summary>Something is remarkable about a step, told in a sentence: a spike of the loss, a divergence. Training goes on.</summary>
+    void Noticed(long step, string text);
+
     /// <summary>A sample was drawn.</summary>
     void Sampled(long step, string text);
 

@@ -63,13 +63,14 @@ public sealed class TrainingRun : IDisposable
         _microBatches = settings.TotalBatchTokens!.Value / (b * t);
         _stepMilliseconds = new List<double>(Math.Min(settings.Steps, LongestTimeline));
         Begin(checkpoint, branches, source);
-        _diagnostics = new RunDiagnostics(_model, _optimizer, settings.OptimizerOptions(), settings.DiagnosticsEvery);
+        _diagnostics = new RunDiagnostics(backend, _model, _optimizer, settings.OptimizerOptions(), settings.Diagnostics(), _evaluator.Probe());
 
         // Not before: a request that is refused must leave the record of a resumed run as it is.
         RunRecord.Write(directory, settings, data, backend, choices);
         if (data.Tokenizer is { } tokenizer)
             RunTokenizer.Save(directory.Paths.Root, tokenizer, data.TokenizerPath);
         _metrics = MetricsWriter.Open(directory.Paths.Metrics, _optimizer.StepsTaken);
+        _diagnostics.Recall(directory.Paths.Metrics);
         _samples = new SampleLog(directory.Paths.Samples, _optimizer.StepsTaken);
     }
 
@@ -265,8 +266,10 @@ public sealed class TrainingRun : IDisposable
         {
             _loader.Next(_tokens, _targets);
             _model.LossAndGradients(_tokens, _targets, _loader.BatchSize, _loader.SequenceLength, _microBatches, accumulate: i > 0);
+            _diagnostics.MicroBatchDone(StepsBegun + 1, i + 1);
         }
 
+        _diagnostics.BeforeStep(StepsBegun + 1);
         _optimizer.BeginStep(_model.TotalLoss);
         _averages.Update();
     }
@@ -277,7 +280,7 @@ public sealed class TrainingRun : IDisposable
         {
             var metrics = FinishStep();
             observer.Stepped(metrics);
-            _diagnostics.Stepped(metrics, _metrics);
+            _diagnostics.Stepped(metrics, _metrics, observer.Noticed);
         }
     }
 
@@ -285,7 +288,10 @@ public sealed class TrainingRun : IDisposable
     {
         var step = _optimizer.FinishStep();
         if (!step.Taken)
+        {
+            _metrics.Write(step.Step, [("diverged", 1)]);
             throw NotFinite(double.IsFinite(step.Loss) ? $"the gradient norm is {step.GradientNorm}" : $"the loss is {step.Loss}");
+        }
 
         // From one step's end to the next: steps may overlap.
         long now = Stopwatch.GetTimestamp();

@@ -1,4 +1,5 @@
 using Trainer.Data;
+using Trainer.Diagnostics;
 using Trainer.Model;
 using Trainer.Optimization;
 
@@ -17,6 +18,18 @@ public sealed partial record TrainingSettings
         "gelu-layernorm" => Trainer.Model.Recompute.GeluLayerNorm,
         _ => Trainer.Model.Recompute.Block,
     };
+
+    /// <summary>Which diagnostics are made.</summary>
+    public RunDiagnosticsOptions Diagnostics()
+    {
+        TrainingSettings settings = WithDefaults();
+        int tokens = settings.TotalBatchTokens!.Value;
+        return new RunDiagnosticsOptions(DiagnosticsEvery, tokens / (settings.BatchSize!.Value * settings.SeqLen!.Value), tokens)
+        {
+            HessianEvery = HessianTraceEvery,
+            HessianProbes = HessianProbes,
+        };
+    }
 
     /// <summary>The optimizer and its regulariser, with everything filled in that is not given.</summary>
     /// <exception cref="RequestException">A value is impossible, or the run to replay is too short.</exception>

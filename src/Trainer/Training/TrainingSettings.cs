@@ -301,6 +301,14 @@ public sealed partial record TrainingSettings
     [Setting(ReportGroup, "steps between diagnostics of every tensor, written to metrics.jsonl; 0: none", "N", Range = "[0, inf)")]
     public int DiagnosticsEvery { get; init; }
 
+    /// <summary>Steps between estimates of the Hessian's trace; 0 for none.</summary>
+    [Setting(ReportGroup, "steps between estimates of the Hessian's trace on a batch of training tokens; 0: none; with fp32 only", "N", Range = "[0, inf)")]
+    public int HessianTraceEvery { get; init; }
+
+    /// <summary>The random probes of each estimate.</summary>
+    [Setting(ReportGroup, "random probes of each estimate of the Hessian's trace, two passes each", "M", Range = "[2, inf)")]
+    public int HessianProbes { get; init; } = 16;
+
     /// <summary>Steps between checkpoints; 0 for none but the last.</summary>
     [Setting(ReportGroup, "steps between checkpoints; 0: only at the end", "N", Range = "[0, inf)")]
     public int CheckpointEvery { get; init; } = 400;

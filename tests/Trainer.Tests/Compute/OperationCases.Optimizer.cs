@@ -31,6 +31,33 @@ internal static partial class OperationCases
             results: segments.Length));
     }
 
+    private static IEnumerable<OperationCase> Averages()
+    {
+        foreach (int count in new[] { 1, 17, 64, 33_000, 70_016 })
+        {
+            foreach (double coefficient in new[] { 0.5, 0.9, 0.999 })
+            {
+                float[] average = TestValues.Normal(count, 66), weights = TestValues.Normal(count, 67);
+                yield return new OperationCase($"UpdateAverage {count} c={coefficient}", [count],
+                    _ => new([Operand.Float("average", new(count), average), Operand.Float("weights", new(count), weights)],
+                    (backend, x, _) => backend.UpdateAverage(x[0], x[1], coefficient),
+                    () =>
+                    {
+                        // c is rounded to fp32, 1 - c is exact then; two products and a sum are rounded, each by no more than U of the magnitudes.
+                        double c = (float)coefficient;
+                        double[] expected = new double[count], tolerances = new double[count];
+                        for (int i = 0; i < count; i++)
+                        {
+                            expected[i] = (c * average[i]) + ((1 - c) * weights[i]);
+                            tolerances[i] = 2 * U * ((c * Math.Abs(average[i])) + ((1 - c) * Math.Abs(weights[i])));
+                        }
+
+                        return [new("average", expected, tolerances)];
+                    }));
+            }
+        }
+    }
+
     private static IEnumerable<OperationCase> Updates()
     {
         float[] values = TestValues.Normal(SegmentedCount, 61);

@@ -13,7 +13,7 @@ internal static partial class OperationCases
 
     /// <summary>All operations of <see cref="Trainer.Compute.IBackend"/>.</summary>
     public static IReadOnlyList<OperationCase> All { get; } =
-        [.. Conversions(), .. Embedding(), .. LayerNorm(), .. Linear(), .. Gelu(), .. Attention(), .. Classifier(), .. SumsOfSquares()];
+        [.. Conversions(), .. Embedding(), .. LayerNorm(), .. Linear(), .. Gelu(), .. Attention(), .. Classifier(), .. SumsOfSquares(), .. Averages()];
 
     /// <summary>All operations of <see cref="Trainer.Optimization.IWeightPasses"/>.</summary>
     public static IReadOnlyList<OperationCase> WeightPasses { get; } = [.. Updates()];

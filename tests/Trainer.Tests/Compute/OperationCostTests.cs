@@ -61,6 +61,7 @@ internal sealed class OperationCostTests
             Same(OperationCost.EmbeddingForward(e, B, T, C, vocabulary: 4), EmbeddingKernels.Forward(B, T, C, distinctTokens: 4, type));
             Same(OperationCost.SoftmaxCrossEntropy(e, Rows, V, Vp, gradient: true), ClassifierKernels.SoftmaxCrossEntropy(Rows, V, Vp, 99 << 10, type));
             Same(OperationCost.GeluForward(e, new Tensor(1, ElementType.Float32, new Shape(Rows, C))), ElementwiseKernels.GeluForward(Rows * C, type));
+            Same(OperationCost.UpdateAverage(new Tensor(1, ElementType.Float32, new Shape(Rows, C))), ElementwiseKernels.UpdateAverage(Rows * C));
             Same(OperationCost.AddMean(new Tensor(1, ElementType.Float32, new Shape(Rows))), OptimizerKernels.Mean(Rows));
         });
 

@@ -50,19 +50,19 @@ public sealed unsafe class MantissaRoundingTests
         Assert.That(Round(biased, bits), Is.Not.EqualTo(biased), "results need rounding");
         foreach (CpuInstructionSet set in Sets)
         {
-            using IBackend backend = new CpuBackend(2, set, Precision.Mantissa(bits));
+            using var backend = new CpuBackend(2, set, Precision.Mantissa(bits));
             using var v = new Vectors(backend, x, w, bias, gradient, new float[rows * n], new float[rows * n], new float[rows * k], start, new float[n]);
             Tensor input = v[0].Slice(0, new(rows, k)), weight = v[1].Slice(0, new(n, k)), dOutput = v[3].Slice(0, new(rows, n));
             Tensor output = v[4].Slice(0, new(rows, n)), pre = v[5].Slice(0, new(rows, n)), inputGradient = v[6].Slice(0, new(rows, k));
-            backend.LinearForward(output, input, weight);
+            backend.LinearForward(output, input, weight, default, default);
             Assert.That(v.Read(4), Is.EqualTo(Round(forward, bits)), $"{set}: without a bias, as the logits");
-            backend.LinearForward(output, input, weight, v[2]);
+            backend.LinearForward(output, input, weight, v[2], default);
             Assert.That(v.Read(4), Is.EqualTo(Round(biased, bits)), $"{set}: with a bias");
             backend.LinearForward(output, input, weight, v[2], pre);
             Assert.That(v.Read(5), Is.EqualTo(Round(biased, bits)), $"{set}: before a GELU");
-            backend.LinearBackwardInput(inputGradient, dOutput, weight);
+            backend.LinearBackwardInput(inputGradient, dOutput, weight, default);
             Assert.That(v.Read(6), Is.EqualTo(Round(dInput, bits)), $"{set}: gradient of the input");
-            backend.LinearBackwardWeight(v[7].Slice(0, new(n, k)), v[8], dOutput, input);
+            backend.LinearBackwardWeight(v[7].Slice(0, new(n, k)), v[8], dOutput, input, accumulate: true);
             Assert.That(v.Read(7), Is.EqualTo(dWeight.Zip(start, (sum, old) => sum + old)), $"{set}: gradients of weights add up in fp32");
         }
     }
@@ -82,7 +82,7 @@ public sealed unsafe class MantissaRoundingTests
         float[] qkv = Round(TestValues.Normal(b * t * 3 * c, 92), bits), dOutput = Round(TestValues.Normal(b * t * c, 93), bits);
         foreach (CpuInstructionSet set in Sets)
         {
-            using IBackend backend = new CpuBackend(2, set, Precision.Mantissa(bits));
+            using var backend = new CpuBackend(2, set, Precision.Mantissa(bits));
             using var v = new Vectors(backend, qkv, new float[b * t * c], new float[b * heads * t], dOutput, new float[b * t * 3 * c]);
             Tensor input = v[0].Slice(0, new(b, t, 3 * c)), output = v[1].Slice(0, new(b, t, c)), logSumExp = v[2].Slice(0, new(b, heads, t));
             backend.AttentionForward(output, logSumExp, input);
@@ -199,7 +199,7 @@ public sealed unsafe class MantissaRoundingTests
     private static int[] Gradients(CpuInstructionSet set, Precision precision)
     {
         const int rows = 20, k = 48, n = 144;
-        using IBackend backend = new CpuBackend(2, set, precision);
+        using var backend = new CpuBackend(2, set, precision);
         using var v = new Vectors(backend, TestValues.Normal(rows * k, 94), TestValues.Normal(n * k, 95, 0.1), TestValues.Normal(n, 96), new float[rows * n],
             new float[rows * n], new float[rows * k], new float[n * k], new float[n], new float[rows * k], new float[3 * rows]);
         Tensor input = v[0].Slice(0, new(rows, k)), weight = v[1].Slice(0, new(n, k)), output = v[3].Slice(0, new(rows, n)), pre = v[4].Slice(0, new(rows, n));
@@ -208,7 +208,7 @@ public sealed unsafe class MantissaRoundingTests
         backend.AttentionForward(attended, logSumExp, qkv);
         backend.AttentionBackward(v[4].Slice(0, new(1, rows, n)), attended, attended, logSumExp, qkv);
         backend.LinearBackwardInput(v[5].Slice(0, new(rows, k)), pre, weight, v[0].Slice(0, new(rows, k)));
-        backend.LinearBackwardWeight(v[6].Slice(0, new(n, k)), v[7], pre, input);
+        backend.LinearBackwardWeight(v[6].Slice(0, new(n, k)), v[7], pre, input, accumulate: true);
         return [.. v.Bits(3), .. v.Bits(4), .. v.Bits(5), .. v.Bits(6), .. v.Bits(7), .. v.Bits(8)];
     }
 }

@@ -1,6 +1,5 @@
 using Trainer.Cpu;
 using Trainer.Experiments;
-using Trainer.Metrics;
 using Trainer.Reports;
 using Trainer.Tests.Training;
 using Trainer.Training;

@@ -44,6 +44,19 @@ public sealed class MemoryPlanTests
     }
 
     [Test]
+    public void Averages_of_weights_are_counted_and_lie_there([Values(0, 1, 3)] int averages)
+    {
+        using var backend = new ReferenceBackend { Precision = Precision.BFloat16Mixed };
+        var shape = new PassShape(Tiny, 2, 9, ModelUse.Train);
+        long floats = Arena.RoundUp(new ParameterLayout(Tiny).Count * sizeof(float));
+        Assert.That(MemoryPlan.For(backend, shape with { Averages = averages }).Total, Is.EqualTo(MemoryPlan.For(backend, shape).Total + (averages * floats)));
+        using var model = new Gpt2(backend, Tiny, 2, 9, ModelUse.Train, averages: averages);
+        Assert.That(model.Averages.Select(average => (average.Type, average.Count)), Is.All.EqualTo((ElementType.Float32, model.Layout.Count)));
+        Assert.That(model.Averages.Append(model.Parameters).Select(tensor => tensor.Address), Is.Unique);
+        Assert.That(model.Averages, Has.Count.EqualTo(averages));
+    }
+
+    [Test]
     public void A_model_that_is_not_trained_is_not_told_of_recomputation()
     {
         using var backend = new ReferenceBackend { AvailableBytes = 1L << 30 };

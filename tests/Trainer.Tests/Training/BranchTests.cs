@@ -83,7 +83,8 @@ public sealed class BranchTests
 
     private TrainingSettings Branch(string name, int step) => _settings with
     {
-        Run = _folder.PathOf(name), BranchFrom = Path.Combine(_folder.PathOf("origin"), "checkpoints", $"step-{step:D8}"),
+        Run = _folder.PathOf(name),
+        BranchFrom = Path.Combine(_folder.PathOf("origin"), "checkpoints", $"step-{step:D8}"),
     };
 
     private string FileAt(string run, int step, string file) => Path.Combine(_folder.PathOf(run), "checkpoints", $"step-{step:D8}", file);

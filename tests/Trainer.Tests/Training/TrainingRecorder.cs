@@ -12,6 +12,8 @@ internal sealed class TrainingRecorder : ITrainingObserver
 
     public List<EvaluationMetrics> Evaluations { get; } = [];
 
+    public List<string> Notices { get; } = [];
+
     public List<string> Samples { get; } = [];
 
     public TrainingPlan? Plan { get; private set; }
@@ -32,6 +34,8 @@ internal sealed class TrainingRecorder : ITrainingObserver
     }
 
     public void Evaluated(in EvaluationMetrics metrics) => Evaluations.Add(metrics);
+
+    public void Noticed(long step, string text) => Notices.Add(text);
 
     public void Sampled(long step, string text) => Samples.Add(text);
 
