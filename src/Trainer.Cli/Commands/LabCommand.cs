@@ -151,10 +151,10 @@ internal static class LabCommand
     {
         bool gpu = experiment.Scale == LabScale.Gpu;
         string device = request.Device ?? (gpu ? "cuda" : "cpu");
-        var common = new TrainingSettings
-        {
-            Data = Prepared(terminal, request, gpu ? TokenizerKind.Bpe : TokenizerKind.Bytes), Device = device, Threads = device == "cpu" ? 1 : 0,
-        };
+        var common = new TrainingSettings { Device = device, Threads = device == "cpu" ? 1 : 0 };
+        common = gpu
+            ? common with { Data = Prepared(terminal, request, TokenizerKind.Bpe).Folder }
+            : LabCorpus.Use(() => Prepared(terminal, request, TokenizerKind.Bytes), TextFolder(request, "text"), common);
         int jobs = request.Jobs > 0 ? request.Jobs : device == "cpu" ? Environment.ProcessorCount : 1;
         terminal.Error.WriteLine($"{experiment.Id}: {experiment.Title}");
         var runner = new LabRunner(request.Output, common, jobs, Open, new Progress(terminal));
@@ -169,17 +169,19 @@ internal static class LabCommand
     private static IBackend Open(TrainingSettings settings) => Devices.Open(settings.Device, settings.Precision, settings.Threads, settings.Isa, settings.Seed);
 
     // A folder for each text, so that another --input does not meet runs on the first.
-    private static string Prepared(Terminal terminal, RunRequest request, string tokenizer)
+    private static string TextFolder(RunRequest request, string kind)
     {
         string name = request.Input.Count == 0 ? "default" : string.Join('+', request.Input.Select(path => Path.GetFileNameWithoutExtension(path)));
-        string folder = Path.Combine(request.Output, $"data-{name}-{tokenizer}");
-        if (!Dataset.Exists(folder))
-        {
-            CorpusPreparer.Prepare(new CorpusOptions { Inputs = request.Input, Output = folder, Tokenizer = tokenizer, ValidationFraction = 0.1 },
-                new PreparationDisplay(terminal, TimeProvider.System), terminal.Stop);
-        }
+        return Path.Combine(request.Output, $"data-{name}-{kind}");
+    }
 
-        return folder;
+    private static Dataset Prepared(Terminal terminal, RunRequest request, string tokenizer)
+    {
+        string folder = TextFolder(request, tokenizer);
+        return Dataset.Exists(folder)
+            ? Dataset.Open(folder)
+            : CorpusPreparer.Prepare(new CorpusOptions { Inputs = request.Input, Output = folder, Tokenizer = tokenizer, ValidationFraction = 0.1 },
+                new PreparationDisplay(terminal, TimeProvider.System), terminal.Stop);
     }
 
     private static string CommandOf(RunRequest request, Experiment experiment)

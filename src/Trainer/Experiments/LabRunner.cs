@@ -152,10 +152,6 @@ public sealed class LabRunner(string output, TrainingSettings common, int jobs, 
         {
         }
 
-        public void Noticed(long step, string text)
-        {
-        }
-
         public void Sampled(long step, string text)
         {
         }

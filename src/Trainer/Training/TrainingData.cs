@@ -75,7 +75,7 @@ public sealed class TrainingData : IDisposable
     private static TrainingData OpenWhole(TrainingSettings settings, IProgress<PreparationProgress>? progress, CancellationToken cancellation)
     {
         if (settings is { TrainData: { } train, ValData: { } validation })
-            return OpenShards(train, validation, ModelOf(settings));
+            return OpenShards(train, validation, settings.VocabSize, ModelOf(settings));
         if (settings.Data is { } folder)
             return OpenDataset(Dataset.Open(folder));
         string output = settings.Input.Count == 0 ? DefaultFolder : PreparedFolder(settings.Input);
@@ -115,9 +115,9 @@ public sealed class TrainingData : IDisposable
             ? newest
             : settings.InitFrom;
 
-    private static TrainingData OpenShards(string trainPattern, string validationPattern, string? model)
+    private static TrainingData OpenShards(string trainPattern, string validationPattern, int? size, string? model)
     {
-        int vocabulary = model is null ? Gpt2Vocabulary : ModelSource.Open(model).Config.Vocabulary;
+        int vocabulary = size ?? (model is null ? Gpt2Vocabulary : ModelSource.Open(model).Config.Vocabulary);
         var train = TokenCorpus.OpenPattern(trainPattern);
         try
         {

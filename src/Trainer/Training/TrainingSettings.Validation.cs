@@ -41,6 +41,7 @@ public sealed partial record TrainingSettings
         Require(!Resume || Run is not null, "--resume needs --run DIR, the run to continue.");
         Require(BranchFrom is null || InitFrom is null, "--init-from begins a run with weights alone and --branch-from with all of a checkpoint; give one of them.");
         Require(TrainData is null == ValData is null, "--train-data and --val-data go together; give both.");
+        Require(VocabSize is null || TrainData is not null, "--vocab-size says what vocabulary --train-data has; other data know theirs.");
         int sources = (Data is null ? 0 : 1) + (TrainData is null ? 0 : 1) + (Input.Count == 0 ? 0 : 1);
         Require(sources <= 1, "--data, --train-data and --input each say what to train on; give one of them.");
         Require(Regularizer != "norm-control" || NormTarget is not null || ReplaysNorm,

@@ -45,6 +45,10 @@ public sealed partial record TrainingSettings
     [Setting(DataGroup, "token shards to evaluate on, with --train-data", "GLOB", Default = "none")]
     public string? ValData { get; init; }
 
+    /// <summary>V of the shards of <see cref="TrainData"/>.</summary>
+    [Setting(DataGroup, "vocabulary of the shards of --train-data", "N", Range = "[1, 16777216]", Default = "that of the model to begin with, else 50257")]
+    public int? VocabSize { get; init; }
+
     /// <summary>Text to prepare before training.</summary>
     [Setting(DataGroup, "text files to prepare and train on, instead of --data; repeatable", "PATH", Default = "none")]
     public IReadOnlyList<string> Input { get; init; } = [];

@@ -6,10 +6,10 @@ namespace Trainer.Experiments.Definitions;
 internal static class Settings
 {
     /// <summary>In words, for reports.</summary>
-    public const string SmallText = "GPT-2 of 2 layers, 48 channels, 4 heads, 32 tokens of bytes; 512 tokens a step; AdamW with betas 0.9 and 0.95, clipped at 1; 40 steps of warm-up, cosine to a tenth";
+    public const string SmallText = "GPT-2 of 2 layers, 48 channels, 4 heads, 32 characters of context, a vocabulary of the characters that occur; 512 tokens a step; AdamW with betas 0.9 and 0.95, clipped at 1; 40 steps of warm-up, cosine to a tenth";
 
     /// <summary>
-    /// A model that trains in seconds: 2 layers, 48 channels, 4 heads, 32 bytes of context, 512 tokens a step, one thread. Evaluations are over 200 batches of
+    /// A model that trains in seconds: 2 layers, 48 channels, 4 heads, 32 characters of context, 512 tokens a step, one thread. Evaluations are over 200 batches of
     /// both splits, about 100,000 tokens.
     /// </summary>
     public static TrainingSettings Small(this ArmContext context, double lr = 5e-3, int steps = 1200)
