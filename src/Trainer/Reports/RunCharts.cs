@@ -9,7 +9,7 @@ internal sealed class RunCharts(IReadOnlyList<ReportedRun> runs, IReadOnlyList<s
 {
     private const string Step = "step";
 
-    private const char TensorMark = '/';
+    private const char PartMark = '/';
 
     private static readonly string[] Shown =
         ["loss", "valLoss", "trainLoss", "lr", "gradNorm", "weightNorm", "normRatio", "updateRatio", "angle", "targetGap", "stepMs", "tokensPerSecond"];
@@ -31,13 +31,16 @@ internal sealed class RunCharts(IReadOnlyList<ReportedRun> runs, IReadOnlyList<s
         Of("Learning rate", "lr", "lr"),
         Of("Gradient norm before clipping", "‖g‖", "gradNorm") with { Smooth = true, YLog = true });
 
-    /// <summary>Metrics of the whole model under any other name.</summary>
-    public IReadOnlyList<ReportBlock> Others() => Existing([.. OtherNames().Where(name => !name.Contains(TensorMark)).Select(name => Of(name, name, name))]);
+    /// <summary>Metrics under any other name that have one value for the whole model.</summary>
+    public IReadOnlyList<ReportBlock> Others() =>
+        Existing([.. Quantities().Where(quantity => quantity.Count() == 1).Select(quantity => Of(Title(quantity.Single()), quantity.Key, quantity.Single()))]);
 
-    /// <summary>Metrics of single tensors, as in <c>norm/wte</c>: a chart for each quantity.</summary>
-    public IReadOnlyList<ReportBlock> PerTensor() => Existing([
-        .. OtherNames().Where(name => name.Contains(TensorMark)).GroupBy(name => name[..name.IndexOf(TensorMark)], StringComparer.Ordinal)
-            .Select(quantity => new Chart($"{quantity.Key}, per tensor", Step, quantity.Key, [.. quantity.SelectMany(TensorSeries)]))]);
+    /// <summary>Metrics of parts of the model, as <c>norm/wte.weight</c> and <c>norm/qkv</c>: a chart of tensors and one of groups each.</summary>
+    public IReadOnlyList<ReportBlock> Parts() => Existing([
+        .. from quantity in Quantities()
+           where quantity.Count() > 1
+           from part in quantity.GroupBy(IsTensor)
+           select new Chart($"{quantity.Key}, {(part.Key ? "tensors" : "groups of tensors")}", Step, quantity.Key, [.. part.SelectMany(PartSeries)])]);
 
     /// <summary>How fast the runs were.</summary>
     public IReadOnlyList<ReportBlock> Speed() => Existing(
@@ -46,7 +49,13 @@ internal sealed class RunCharts(IReadOnlyList<ReportedRun> runs, IReadOnlyList<s
 
     private static ReportBlock[] Existing(params IReadOnlyList<Chart> charts) => [.. charts.Where(chart => chart.Series.Count > 0)];
 
-    private IEnumerable<string> OtherNames() => runs.SelectMany(run => run.History.Names).Distinct(StringComparer.Ordinal).Except(Shown);
+    // What is measured stands before the mark, where it is measured behind it.
+    private IEnumerable<IGrouping<string, string>> Quantities() => runs.SelectMany(run => run.History.Names).Distinct(StringComparer.Ordinal).Except(Shown)
+        .GroupBy(name => name.Split(PartMark, 2)[0], StringComparer.Ordinal);
+
+    private static bool IsTensor(string name) => name.EndsWith(".weight", StringComparison.Ordinal) || name.EndsWith(".bias", StringComparison.Ordinal);
+
+    private static string Title(string name) => name.Replace($"{PartMark}", ", ", StringComparison.Ordinal);
 
     private Chart Of(string title, string unit, string name) => new(title, Step, unit, Series(run => Points(run.History.Series(name))));
 
@@ -67,13 +76,12 @@ internal sealed class RunCharts(IReadOnlyList<ReportedRun> runs, IReadOnlyList<s
     private List<Series> Series(Func<ReportedRun, IReadOnlyList<Point>> points) =>
         [.. runs.Select((run, i) => new Series(run.Name, arms[i], points(run))).Where(series => series.Points.Count > 0)];
 
-    // A run alone shows its tensors in colours of their own; several are told apart by theirs.
-    private IEnumerable<Series> TensorSeries(string name)
+    // A run alone shows its parts in colours of their own; several are told apart by theirs.
+    private IEnumerable<Series> PartSeries(string name)
     {
-        string tensor = name[(name.IndexOf(TensorMark) + 1)..];
-        return runs.Count == 1
-            ? Series(run => Points(run.History.Series(name))).Select(series => series with { Name = tensor, Group = tensor })
-            : Series(run => Points(run.History.Series(name))).Select(series => series with { Name = $"{tensor}, {series.Name}" });
+        string part = name[(name.IndexOf(PartMark) + 1)..];
+        return Series(run => Points(run.History.Series(name)))
+            .Select(series => runs.Count == 1 ? series with { Name = part, Group = part } : series with { Name = $"{part}, {series.Name}" });
     }
 
     private static Point[] Points(MetricsSeries series)

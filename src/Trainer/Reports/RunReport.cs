@@ -24,7 +24,7 @@ public static class RunReport
             new("Loss", charts.Loss()),
             .. Section("Weights and learning rate", charts.Weights()),
             .. Section("Other metrics", charts.Others()),
-            .. Section("Per tensor", charts.PerTensor(), collapsed: true),
+            .. Section("Parts of the model", charts.Parts(), collapsed: true),
             .. Section("Speed", charts.Speed(), collapsed: true),
             new("Repeat it", [new Commands(CommandsOf(runs)), .. Configurations(runs)]),
         ]);

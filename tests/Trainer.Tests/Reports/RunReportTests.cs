@@ -8,7 +8,7 @@ public sealed class RunReportTests
         {"step":1,"loss":3,"lr":0.1,"gradNorm":1,"weightNorm":2,"normRatio":1,"stepMs":5,"tokensPerSecond":100}
         {"step":2,"loss":2,"lr":0.2,"gradNorm":1,"weightNorm":4,"normRatio":2,"stepMs":5,"tokensPerSecond":300}
         {"step":2,"valLoss":2.5,"trainLoss":2.25}
-        {"step":2,"angle":0.5,"trace":9,"norm/wte":3,"norm/wpe":4}
+        {"step":2,"angle":0.5,"trace":9,"scale/default":1,"norm/wte.weight":3,"norm/wpe.weight":4,"norm/qkv":5,"norm/all":6}
         {"step":3,"loss":1,"lr":0.1,"gradNorm":1,"weightNorm":5,"normRatio":2.5,"stepMs":5,"tokensPerSecond":200}
         {"step":3,"valLoss":2.625,"trainLoss":2}
 
@@ -37,12 +37,14 @@ public sealed class RunReportTests
             "Training loss, each step", "Validation loss", "Training loss, at evaluations", "Validation minus training loss",
             "Weight norm over its initial value",
             "Effective learning rate", "Angle a step turns the weights by", "Learning rate", "Gradient norm before clipping", "trace",
-            "norm, per tensor", "Trained tokens per second", "Wall time of a step",
+            "scale, default", "norm, tensors", "norm, groups of tensors", "Trained tokens per second", "Wall time of a step",
         }));
         Assert.That(charts[3].Series.Single().Points, Is.EqualTo(new Point[] { new(2, 0.25), new(3, 0.625) }));
         Assert.That(charts[5].Series.Single().Points, Is.EqualTo(new Point[] { new(1, 0.05), new(2, 0.05), new(3, 0.02) }));
-        Assert.That(charts[10].Series.Select(series => (series.Name, series.Group)), Is.EqualTo(new[] { ("wte", "wte"), ("wpe", "wpe") }));
-        Assert.That(report.Sections.Single(section => section.Heading == "Per tensor").Collapsed, Is.True);
+        Assert.That(charts[11].Series.Select(series => (series.Name, series.Group)),
+            Is.EqualTo(new[] { ("wte.weight", "wte.weight"), ("wpe.weight", "wpe.weight") }));
+        Assert.That(charts[12].Series.Select(series => series.Name), Is.EqualTo(new[] { "qkv", "all" }));
+        Assert.That(report.Sections.Single(section => section.Heading == "Parts of the model").Collapsed, Is.True);
     }
 
     [Test]
