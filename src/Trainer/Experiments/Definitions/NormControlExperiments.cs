@@ -64,7 +64,7 @@ internal static class NormControlExperiments
                 double[] factors = [.. arms.SelectMany(arm => r.Of(arm).Select(run => StandingGap.Of(run) / PredictedGap.Of(run)))];
                 double[] lengths = [.. arms.SelectMany(arm => r.Of(arm).Select(run => LengthGap.Of(run) / StandingGap.Of(run)))];
                 return new(Judge.Inside(factors, 0.5, 2), $"measured over predicted, by arm and seed: {new Sample(factors).Text("0.00")}. The prediction is of a random walk: "
-                    + $"the length of each step alone explains the share {new Sample(lengths).Text("0.000")} of the gap; the rest is that steps point outwards, a drift which does not fall with lr squared");
+                    + $"the length of each step alone explains the share {new Sample(lengths).Text("0.000")} of the gap; the rest is the outward component of steps that are correlated with those before them");
             }),
             new("The final validation losses of k = 0.01, 0.1 and 1 differ by less than 0.03.", r =>
             {
